@@ -1,0 +1,152 @@
+/**
+ * Every error that a person or a program can meet, in one table: code, HTTP status, message, hint.
+ * `docs/errors.md` and the OpenAPI document are generated from it.
+ */
+const table = {
+  // input
+  invalid_request: {
+    status: 400,
+    message: 'The request is not valid',
+    hint: 'See the details: each names a field and what it expects.',
+  },
+  invalid_manifest: {
+    status: 400,
+    message: 'The manifest is not valid',
+    hint: 'See the details: each names file, line and field.',
+  },
+  unknown_kind: { status: 400, message: 'Unknown kind of resource', hint: 'Kinds are: Service.' },
+  too_large: { status: 413, message: 'That is too large', hint: 'Split it up; the limits are listed in docs/limits.md.' },
+  too_slow: { status: 408, message: 'The request took too long to arrive', hint: 'Send it within 30 seconds.' },
+  // who are you
+  unauthenticated: {
+    status: 401,
+    message: 'No valid token',
+    hint: 'Use a context that `tendril up` wrote, or --token. New ones: tendril token create --role admin.',
+  },
+  forbidden: {
+    status: 403,
+    message: 'This token may not do that',
+    hint: 'Ask for a token with a role that may: tendril token create --role admin.',
+  },
+  token_unknown: {
+    status: 401,
+    message: 'The token is not known here',
+    hint: 'Check that it was made by this orchestrator and has not been revoked: tendril token list.',
+  },
+  token_expired: { status: 401, message: 'The token has expired', hint: 'Make a new one: tendril token create.' },
+  token_used_up: {
+    status: 401,
+    message: 'The token has been used as often as it may be',
+    hint: 'Make a new one: tendril token create --uses N.',
+  },
+  token_malformed: { status: 400, message: 'That is not a token', hint: 'A token looks like tdl1.<ca-sha256>.<id>.<secret>.' },
+  wrong_ca: {
+    status: 401,
+    message: 'The orchestrator is not the one that made this token',
+    hint: 'Its CA has another fingerprint than the token pins. Check the address; if it is right, make a new token.',
+  },
+  wrong_role: {
+    status: 403,
+    message: 'The token is for another role',
+    hint: 'Workers join with a worker token, clusters with a cluster token.',
+  },
+  name_taken: {
+    status: 409,
+    message: 'The name is taken',
+    hint: 'Choose another name with --name, or remove the old node first: tendril node remove NAME.',
+  },
+  clock_skew: {
+    status: 400,
+    message: 'The clocks of both machines are too far apart',
+    hint: 'Set the clocks (NTP), then try again.',
+  },
+  not_a_member: {
+    status: 403,
+    message: 'This node is not a member any more',
+    hint: 'It was removed. Join again with a new token and an empty data directory.',
+  },
+  // state
+  not_found: { status: 404, message: 'There is no such thing', hint: 'List what there is: tendril get KIND.' },
+  conflict: { status: 409, message: 'That conflicts with what is there', hint: 'Look at it first: tendril describe KIND NAME.' },
+  limit_reached: { status: 409, message: 'A limit is reached', hint: 'The limits are listed in docs/limits.md.' },
+  impossible: { status: 422, message: 'No machine could ever satisfy that', hint: 'See the details.' },
+  unavailable: { status: 503, message: 'Not possible right now', hint: 'Try again; if it stays so: tendril doctor.' },
+  unreachable: {
+    status: 502,
+    message: 'The other side cannot be reached',
+    hint: 'Check the address and the network, then: tendril doctor.',
+  },
+  internal: {
+    status: 500,
+    message: 'Something is wrong in Tendril itself',
+    hint: 'Please report it with the log lines around it.',
+  },
+  // this machine
+  data_dir_locked: {
+    status: 503,
+    message: 'Another tendril uses this data directory',
+    hint: 'Stop it, or use another directory: --data-dir.',
+  },
+  data_dir_newer: {
+    status: 503,
+    message: 'The data directory was written by a newer version',
+    hint: 'Use that version or a later one.',
+  },
+  data_dir_read_only: {
+    status: 503,
+    message: 'The data directory cannot be written',
+    hint: 'Check its owner and that the file system is not mounted read-only.',
+  },
+  data_dir_corrupt: {
+    status: 503,
+    message: 'The data directory is damaged',
+    hint: 'Restore it from a backup; docs/operations.md says what can be saved.',
+  },
+  disk_full: { status: 507, message: 'The disk is full', hint: 'Make room; nothing that was acknowledged is lost.' },
+  port_in_use: { status: 503, message: 'The port is in use', hint: 'Stop what uses it, or choose another: --listen HOST:PORT.' },
+  // running things
+  command_not_found: {
+    status: 422,
+    message: 'The command does not exist on the node',
+    hint: 'Check spec.command and that the program is installed there.',
+  },
+  image_not_found: {
+    status: 422,
+    message: 'The image does not exist',
+    hint: 'Check spec.image, and that the node can reach the registry or has it loaded.',
+  },
+  runtime_missing: { status: 422, message: 'The node lacks the runtime', hint: 'tendril describe node NAME lists what it has.' },
+  runtime_failed: { status: 503, message: 'The runtime refused', hint: 'See the reason and the log of the runtime on the node.' },
+} as const satisfies Record<string, { status: number; message: string; hint: string }>;
+
+export type ErrorCode = keyof typeof table;
+
+export const ERRORS: Readonly<Record<ErrorCode, { readonly status: number; readonly message: string; readonly hint: string }>> =
+  table;
+
+/** One finding in what somebody wrote. */
+export interface ErrorDetail {
+  /** Path of the field, dotted: `spec.resources.cpu`; empty for the whole. */
+  readonly field: string;
+  readonly message: string;
+  readonly file?: string | undefined;
+  readonly line?: number | undefined;
+  readonly column?: number | undefined;
+}
+
+/** An I/O failure or a refusal, with its code; adapters throw it, the API and the CLI show it. */
+export class CodedError extends Error {
+  override readonly name = 'CodedError';
+  readonly code: ErrorCode;
+  readonly details: readonly ErrorDetail[];
+
+  constructor(code: ErrorCode, what = '', details: readonly ErrorDetail[] = [], cause?: unknown) {
+    super(what ? `${ERRORS[code].message}: ${what}` : ERRORS[code].message, { cause });
+    this.code = code;
+    this.details = details;
+  }
+
+  get hint(): string {
+    return ERRORS[this.code].hint;
+  }
+}

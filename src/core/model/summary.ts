@@ -1,0 +1,44 @@
+/**
+ * What an orchestrator knows of a child: its summary. The summary of a cluster is the merge of its
+ * children's, in the same form, so that placement at every level reads one thing (see core/capacity).
+ */
+import * as z from 'zod/mini';
+import { limits } from '../base/limits.ts';
+import { labelsSchema, nameSchema, positionSchema } from './service.ts';
+
+const whole = z.number().check(z.minimum(0));
+
+/** Amounts of what is reserved when an instance is placed: thousandths of a core, bytes, bytes. */
+export const resourceVectorSchema = z.strictObject({ cpuMilli: whole, memoryBytes: whole, diskBytes: whole });
+export type ResourceVector = z.output<typeof resourceVectorSchema>;
+
+/** `count` nodes that each still have (at least) `free`. */
+const pointSchema = z.strictObject({ free: resourceVectorSchema, count: z.int().check(z.minimum(1)) });
+export type FreePoint = z.output<typeof pointSchema>;
+
+/** Nodes alike in all that requirements ask for by name, and a histogram of what each still has free. */
+const groupSchema = z.strictObject({
+  architecture: z.string().check(z.maxLength(32)),
+  runtimes: z.array(z.string().check(z.maxLength(32))).check(z.maxLength(16)),
+  labels: labelsSchema,
+  /** Where they stand; of several, the middle. */
+  position: z.optional(positionSchema),
+  /** How far from `position` the farthest of them stands. */
+  radiusKm: whole,
+  points: z.array(pointSchema).check(z.maxLength(limits.summaryPoints)),
+});
+export type SummaryGroup = z.output<typeof groupSchema>;
+
+export const summarySchema = z.strictObject({
+  nodes: whole,
+  total: resourceVectorSchema,
+  free: resourceVectorSchema,
+  /** CPU in use, 0 to 1, as measured; the mean over nodes. Advice for ranking, never a promise. */
+  load: whole,
+  groups: z.array(groupSchema).check(z.maxLength(limits.summaryGroups)),
+  /** Names of the nodes, as far as they fit. */
+  nodeNames: z.array(nameSchema).check(z.maxLength(limits.summaryNodes)),
+  /** Whether `nodeNames` are all of them. */
+  namesComplete: z.boolean(),
+});
+export type Summary = z.output<typeof summarySchema>;

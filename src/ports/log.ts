@@ -1,0 +1,40 @@
+/**
+ * The replicated log that feeds an orchestrator. In-process (one node), Raft and etcd stand behind this one
+ * seam and one conformance suite (test/conformance/log.ts).
+ *
+ * Promises every adapter keeps:
+ *  L1. An entry is delivered only when it is durable; every replica sees the same entries in the same order, without gaps.
+ *  L2. A proposal is delivered at most once. It is answered by its entry (`proposal` set, on the proposer) or by `dropped`;
+ *      after a crash it may have been delivered or not.
+ *  L3. After `open`, `restored` comes first (if there is a snapshot), then the entries after it, then `ready`.
+ *  L4. Callbacks never nest: a proposal made inside one is delivered later.
+ *  L5. With nothing proposed nothing is written.
+ */
+export interface LogEntry {
+  /** 1, 2, 3 ... */
+  readonly index: number;
+  readonly data: Uint8Array;
+  /** The number under which this process proposed it, when it did. */
+  readonly proposal?: number;
+}
+
+export interface LogListener {
+  restored(snapshot: Uint8Array, index: number): void;
+  committed(entries: readonly LogEntry[]): void;
+  /** Everything durable has been delivered; `leads` says whether this replica may decide. Called again when that changes. */
+  ready(leads: boolean): void;
+  /** The proposal will never be delivered. */
+  dropped(proposal: number, reason: string): void;
+  /** The log cannot go on (disk full, corrupt). The process should say so and stop; nothing acknowledged is lost. */
+  failed(error: Error): void;
+}
+
+export interface Log {
+  /** Reads what is there and delivers it. Rejects with a CodedError: locked, newer format, corrupt, read-only. */
+  open(listener: LogListener): Promise<void>;
+  /** `proposal` is unique within this process. Never throws; the outcome comes to the listener. */
+  propose(proposal: number, data: Uint8Array): void;
+  /** Replaces all entries up to and including `index` by `snapshot`. */
+  compact(snapshot: Uint8Array, index: number): Promise<void>;
+  close(): Promise<void>;
+}
