@@ -1,0 +1,60 @@
+/** What a client may ask of an orchestrator: the write half of the API, as the state machine takes it. */
+import type { ErrorCode, ErrorDetail } from './errors.ts';
+import type { ServiceSpec } from './service.ts';
+import type { TokenRole } from './views.ts';
+
+export type ClientRequest =
+  /** Creates the service or changes it to this; nothing happens when it already is so. */
+  | {
+      readonly type: 'applyService';
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly spec: ServiceSpec;
+    }
+  /** TERMINATE: stops all instances and forgets the service. */
+  | { readonly type: 'deleteService'; readonly name: string }
+  /** REPLICATE, up or down. */
+  | { readonly type: 'scaleService'; readonly name: string; readonly replicas: number }
+  /** MIGRATE one instance, start-new-then-stop-old; without a target anywhere else. */
+  | {
+      readonly type: 'migrateInstance';
+      readonly instance: string;
+      readonly cluster?: string | undefined;
+      readonly node?: string | undefined;
+    }
+  /** No new work for this node or cluster (or again). */
+  | { readonly type: 'cordonChild'; readonly child: string; readonly cordoned: boolean }
+  /** Cordons it and moves its instances elsewhere (or stops doing so; the cordon stays). */
+  | { readonly type: 'drainChild'; readonly child: string; readonly draining: boolean }
+  /** Ends its membership: its certificate is worth nothing any more, its instances are placed elsewhere. */
+  | { readonly type: 'removeChild'; readonly child: string }
+  | {
+      readonly type: 'createToken';
+      readonly id: string;
+      readonly secretHash: string;
+      readonly role: TokenRole;
+      readonly expiresAtMs: number | null;
+      readonly uses: number | null;
+    }
+  | { readonly type: 'revokeToken'; readonly id: string }
+  /** A node or cluster joins with a token; the same key and name again is the same member. */
+  | {
+      readonly type: 'registerChild';
+      readonly name: string;
+      readonly kind: 'node' | 'cluster';
+      readonly publicKeyFingerprint: string;
+      readonly tokenId: string;
+    };
+
+export interface RequestRefusal {
+  readonly code: ErrorCode;
+  readonly what: string;
+  readonly details: readonly ErrorDetail[];
+}
+
+/** What became of an accepted request, in one word, for `tendril apply` and the like. */
+export interface RequestOutcome {
+  readonly effect: 'created' | 'changed' | 'unchanged' | 'deleted';
+  /** The name of what it concerned: service, instance, child or token. */
+  readonly name: string;
+}
