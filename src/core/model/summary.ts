@@ -6,6 +6,9 @@ import * as z from 'zod/mini';
 import { limits } from '../base/limits.ts';
 import { labelsSchema, nameSchema, positionSchema } from './service.ts';
 
+/** Stands for what a summary no longer tells apart. No label key, architecture or runtime is called so. */
+export const UNCLEAR = '*';
+
 const whole = z.number().check(z.minimum(0));
 
 /** Amounts of what is reserved when an instance is placed: thousandths of a core, bytes, bytes. */
@@ -16,15 +19,26 @@ export type ResourceVector = z.output<typeof resourceVectorSchema>;
 const pointSchema = z.strictObject({ free: resourceVectorSchema, count: z.int().check(z.minimum(1)) });
 export type FreePoint = z.output<typeof pointSchema>;
 
-/** Nodes alike in all that requirements ask for by name, and a histogram of what each still has free. */
+/**
+ * Nodes alike in all that requirements ask for by name, and a histogram of what each still has free.
+ * Where there were too many kinds of nodes to tell apart, `UNCLEAR` says so: what it stands for may or may
+ * not hold for a given node of the group.
+ */
 const groupSchema = z.strictObject({
+  /** `UNCLEAR` when the nodes differ. */
   architecture: z.string().check(z.maxLength(32)),
+  /** Those of any of the nodes; with `UNCLEAR` among them, not every node has them all. */
   runtimes: z.array(z.string().check(z.maxLength(32))).check(z.maxLength(16)),
+  /** Those that all of the nodes carry. */
   labels: labelsSchema,
+  /** Keys of labels in which the nodes differ; `UNCLEAR` stands for any key that `labels` lacks. */
+  unclearLabels: z.array(z.string().check(z.maxLength(128))).check(z.maxLength(limits.labels)),
   /** Where they stand; of several, the middle. */
   position: z.optional(positionSchema),
   /** How far from `position` the farthest of them stands. */
   radiusKm: whole,
+  /** Per resource, the most that any of the nodes has when nothing runs there. */
+  largest: resourceVectorSchema,
   points: z.array(pointSchema).check(z.maxLength(limits.summaryPoints)),
 });
 export type SummaryGroup = z.output<typeof groupSchema>;
