@@ -47,8 +47,34 @@ export const limits = {
   rememberedRequests: 4_096,
   /** Entries in the log between snapshots. */
   logEntriesPerSnapshot: 4_096,
+  /** One entry: the largest request body as a command, with room for what the orchestrator adds to it. */
+  logEntryBytes: 4 * 1024 * 1024,
+  /** Entries made durable by one sync: past some hundreds a larger group gains nothing (bench/log-append.ts). */
+  logBatchEntries: 512,
+  /** ... and their bytes: what a group holds in memory a second time while it is written. */
+  logBatchBytes: 4 * 1024 * 1024,
+  /** Proposals waiting for the disk; more are dropped with a reason, and their requests answered `unavailable`. */
+  logQueueEntries: 16_384,
+  logQueueBytes: 32 * 1024 * 1024,
+  /** Snapshots are written in pieces of this size, so that proposals do not wait for a whole one. */
+  snapshotPieceBytes: 1024 * 1024,
+  /** One document of a node's store: its desired state, hundreds of assignments with inline scripts. */
+  documentBytes: 64 * 1024 * 1024,
   /** stdout and stderr kept for an instance: this much, twice (the current file and the one before). */
   instanceLogBytes: 5 * 1024 * 1024,
+  /** A certificate, key or certificate request as text: ten times what an ordinary one takes, room for many names. */
+  pemBytes: 16 * 1024,
+  /** Names and addresses in an orchestrator's certificate; a host with more interfaces is reached by some of them. */
+  certificateNames: 128,
+  /** An answer that a client reads whole; longer ones are streams. */
+  responseBodyBytes: 16 * 1024 * 1024,
+  /** TCP accepted, TLS not finished: longer than any honest handshake over a satellite link with losses. */
+  handshakeTimeoutMs: 10_000,
+  /** Connections that have shown no valid certificate, in all and from one address (a site behind one NAT, reconnecting). */
+  strangers: 2_048,
+  strangersPerAddress: 256,
+  /** Open connections at the TLS port: every child has an uplink and a stream or two. */
+  connections: 32_768,
   /** Watch and log streams open at once at one API. */
   openStreams: 256,
 } as const;

@@ -65,6 +65,11 @@ const table = {
     message: 'This node is not a member any more',
     hint: 'It was removed. Join again with a new token and an empty data directory.',
   },
+  certificate_refused: {
+    status: 401,
+    message: 'The certificate is not valid here',
+    hint: 'It has expired or another orchestrator issued it. Set the clock, or join again with a new token.',
+  },
   // state
   not_found: { status: 404, message: 'There is no such thing', hint: 'List what there is: tendril get KIND.' },
   conflict: { status: 409, message: 'That conflicts with what is there', hint: 'Look at it first: tendril describe KIND NAME.' },
