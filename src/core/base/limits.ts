@@ -77,4 +77,6 @@ export const limits = {
   connections: 32_768,
   /** Watch and log streams open at once at one API. */
   openStreams: 256,
+  /** Findings about one input: whoever has made more mistakes fixes these first. */
+  errorDetails: 50,
 } as const;
