@@ -25,16 +25,23 @@ export interface LogListener {
   ready(leads: boolean): void;
   /** The proposal will never be delivered. */
   dropped(proposal: number, reason: string): void;
-  /** The log cannot go on (disk full, corrupt). The process should say so and stop; nothing acknowledged is lost. */
+  /**
+   * The log cannot go on (disk full, corrupt): a CodedError. The process should say so and stop; nothing acknowledged
+   * is lost. Proposals under way stay without an answer: as after a crash, they may be there at the next `open`.
+   */
   failed(error: Error): void;
 }
 
 export interface Log {
   /** Reads what is there and delivers it. Rejects with a CodedError: locked, newer format, corrupt, read-only. */
   open(listener: LogListener): Promise<void>;
-  /** `proposal` is unique within this process. Never throws; the outcome comes to the listener. */
+  /**
+   * `proposal` is unique within this process; `data`, up to limits.logEntryBytes, belongs to the log from here on.
+   * Never throws; the outcome comes to the listener.
+   */
   propose(proposal: number, data: Uint8Array): void;
-  /** Replaces all entries up to and including `index` by `snapshot`. */
+  /** Replaces all entries up to and including `index`, which has been delivered, by `snapshot`. */
   compact(snapshot: Uint8Array, index: number): Promise<void>;
+  /** Ends what is under way, drops what still waits, and resolves when all of it is answered. */
   close(): Promise<void>;
 }

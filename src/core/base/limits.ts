@@ -62,6 +62,15 @@ export const limits = {
   documentBytes: 64 * 1024 * 1024,
   /** stdout and stderr kept for an instance: this much, twice (the current file and the one before). */
   instanceLogBytes: 5 * 1024 * 1024,
+  /** Connections to the container engine for short requests; it does little more at a time on a small box. */
+  engineConnections: 8,
+  /** A container engine under load may take long, over an SD card; one that is silent for longer hangs. */
+  engineReplyTimeoutMs: 120_000,
+  /** A pull whose registry or disk makes no progress for this long has failed. */
+  imagePullIdleMs: 300_000,
+  /** Pauses between tries to reach a container engine that went away with instances running: from, up to. */
+  engineRetryMinMs: 100,
+  engineRetryMaxMs: 5_000,
   /** A certificate, key or certificate request as text: ten times what an ordinary one takes, room for many names. */
   pemBytes: 16 * 1024,
   /** Names and addresses in an orchestrator's certificate; a host with more interfaces is reached by some of them. */
