@@ -11,7 +11,8 @@ import { CHILD_KINDS } from './membership.ts';
 import { nameSchema } from './service.ts';
 
 const pem = z.string().check(z.maxLength(limits.pemBytes), z.startsWith('-----BEGIN ', 'a PEM document'));
-const timeMs = z.number().check(z.minimum(0));
+/** As far as a `Date` reaches. */
+const timeMs = z.number().check(z.minimum(0), z.maximum(8.64e15));
 
 export const caResponseSchema = z.object({ caPem: pem, nowMs: timeMs });
 export type CaResponse = z.output<typeof caResponseSchema>;

@@ -1,0 +1,111 @@
+/**
+ * Letting children in, on the parent's side. Order matters:
+ *
+ *   schema -> clocks -> token -> certificate request -> admission (dry) -> commit -> sign
+ *
+ * What costs nothing comes first, so that a stranger without a token makes this machine neither compute nor
+ * write; and nothing is signed before the child's record is committed, so no certificate exists that the log
+ * does not know of. A crash between commit and answer is healed by the child asking again (A3).
+ */
+import * as z from 'zod/mini';
+import type { Result } from '../core/base/result.ts';
+import { CodedError, type ErrorCode } from '../core/model/errors.ts';
+import { type JoinResponse, joinRequestSchema, type RenewResponse, renewRequestSchema } from '../core/model/join.ts';
+import { type ChildKind, type ChildRecord, isMember, type Peer, type TokenRecord } from '../core/model/membership.ts';
+import { parseToken } from '../core/model/token.ts';
+import { type AdmissionRequest, admit, CLOCK_SKEW_MAX_MS, checkToken } from '../core/orchestrator/admission.ts';
+import type { Clock } from '../ports/clock.ts';
+
+/** The orchestrator's records, and the one command that changes them. */
+export interface Registry {
+  token(id: string): TokenRecord | undefined;
+  child(name: string): ChildRecord | undefined;
+  /** Resolves when `admit` was applied to the committed state: with its refusal, if that is how it went. */
+  register(request: AdmissionRequest): Promise<Result<unknown, ErrorCode>>;
+}
+
+export interface CertificateSigner {
+  readonly caPem: string;
+  /** Throws `invalid_request`. */
+  readRequest(csrPem: string): Promise<{ readonly publicKeyFingerprint: string }>;
+  signChild(input: {
+    readonly csrPem: string;
+    readonly name: string;
+    readonly kind: ChildKind;
+    readonly nowMs: number;
+  }): Promise<string>;
+}
+
+export interface AdmissionComponents {
+  readonly registry: Registry;
+  readonly signer: CertificateSigner;
+  readonly clock: Clock;
+  /** sha256, hex. */
+  readonly hashSecret: (secret: string) => string;
+}
+
+export interface AdmissionInit {
+  readonly orchestratorName: string;
+  /** An external broker that children take their uplinks to. */
+  readonly broker?: string;
+}
+
+export class AdmissionDesk {
+  readonly #components: AdmissionComponents;
+  readonly #init: AdmissionInit;
+
+  constructor(components: AdmissionComponents, init: AdmissionInit) {
+    this.#components = components;
+    this.#init = init;
+  }
+
+  /** `body`: a request as it came in, unchecked. Throws a CodedError that says why not. */
+  async join(body: unknown): Promise<JoinResponse> {
+    const { registry, signer, clock, hashSecret } = this.#components;
+    const { name, kind, csrPem, nowMs: childNowMs, token: tokenText } = parseBody(joinRequestSchema, body);
+    const nowMs = clock.nowMs();
+    if (Math.abs(childNowMs - nowMs) > CLOCK_SKEW_MAX_MS)
+      throw new CodedError('clock_skew', `${name} has ${timeText(childNowMs)}, the orchestrator ${timeText(nowMs)}`);
+
+    const { id: tokenId, secret } = accepted(parseToken(tokenText));
+    const secretHash = hashSecret(secret);
+    accepted(checkToken(registry.token(tokenId), secretHash, nowMs));
+    const { publicKeyFingerprint } = await signer.readRequest(csrPem);
+    const request: AdmissionRequest = { tokenId, secretHash, name, kind, publicKeyFingerprint, nowMs };
+    accepted(admit(request, registry.token(tokenId), registry.child(name)), name);
+    accepted(await registry.register(request), name);
+    return {
+      certificatePem: await signer.signChild({ csrPem, name, kind, nowMs }),
+      caPem: signer.caPem,
+      ...this.#init,
+    };
+  }
+
+  /** A new certificate for a member's key. Throws `not_a_member`, `invalid_request`. */
+  async renew(peer: Peer, body: unknown): Promise<RenewResponse> {
+    const { registry, signer, clock } = this.#components;
+    const { csrPem } = parseBody(renewRequestSchema, body);
+    if (!isMember(registry.child(peer.name), peer)) throw new CodedError('not_a_member', peer.name);
+    const { publicKeyFingerprint } = await signer.readRequest(csrPem);
+    if (publicKeyFingerprint !== peer.publicKeyFingerprint)
+      throw new CodedError('invalid_request', 'the certificate request is for another key than the member has');
+    const certificatePem = await signer.signChild({ csrPem, name: peer.name, kind: peer.kind, nowMs: clock.nowMs() });
+    return { certificatePem };
+  }
+}
+
+function parseBody<T extends z.core.$ZodType>(schema: T, body: unknown): z.output<T> {
+  const parsed = z.safeParse(schema, body);
+  if (parsed.success) return parsed.data;
+  const details = parsed.error.issues.map(({ path, message }) => ({ field: path.join('.'), message }));
+  throw new CodedError('invalid_request', '', details);
+}
+
+function accepted<T>(result: Result<T, ErrorCode>, what = ''): T {
+  if (!result.ok) throw new CodedError(result.error, result.error === 'name_taken' ? what : '');
+  return result.value;
+}
+
+function timeText(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}
