@@ -14,6 +14,16 @@ const table = {
     message: 'The manifest is not valid',
     hint: 'See the details: each names file, line and field.',
   },
+  no_context: {
+    status: 400,
+    message: 'No orchestrator is named',
+    hint: 'Start one with `tendril up`, choose a context (tendril context list), or give --server and --token.',
+  },
+  invalid_config: {
+    status: 400,
+    message: 'The configuration file of the command line cannot be used',
+    hint: 'Correct it, or name another with TENDRIL_CONFIG.',
+  },
   unknown_kind: { status: 400, message: 'Unknown kind of resource', hint: 'Kinds are: Service.' },
   too_large: { status: 413, message: 'That is too large', hint: 'Split it up; the limits are listed in docs/limits.md.' },
   too_slow: { status: 408, message: 'The request took too long to arrive', hint: 'Send it within 30 seconds.' },
@@ -80,6 +90,11 @@ const table = {
     status: 502,
     message: 'The other side cannot be reached',
     hint: 'Check the address and the network, then: tendril doctor.',
+  },
+  timed_out: {
+    status: 504,
+    message: 'It has not come about in time',
+    hint: 'It may yet: look with tendril describe, or wait longer with --timeout.',
   },
   internal: {
     status: 500,

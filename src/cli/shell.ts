@@ -1,0 +1,54 @@
+/**
+ * What the command line touches of the world around it. Everything comes in as this one argument, so that a
+ * test runs the whole program with its own streams, environment and clock.
+ */
+import type { Readable, Writable } from 'node:stream';
+
+/** A stream that may be a terminal. */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+export interface Shell {
+  readonly stdin: Readable;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly home: string;
+  /** Aborts on Ctrl-C: whatever waits or follows ends, and the program says 130. */
+  readonly interrupted: AbortSignal;
+  nowMs(): number;
+}
+
+/** https://no-color.org; a terminal that cannot is spared as well. */
+export function wantsColour(shell: Shell, output: Output = shell.stdout): boolean {
+  return output.isTTY === true && !shell.env.NO_COLOR && shell.env.TERM !== 'dumb';
+}
+
+/** Names and reasons come from other machines and from workloads: no escape sequence of theirs reaches the terminal. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\u{fffd}');
+}
+
+/** The shell that the process was started from. */
+export function processShell(): Shell {
+  const interrupt = new AbortController();
+  process.once('SIGINT', () => interrupt.abort());
+  process.once('SIGTERM', () => interrupt.abort());
+  for (const output of [process.stdout, process.stderr])
+    output.on('error', (error: NodeJS.ErrnoException) => {
+      // `tendril get ... | head` has seen enough; whoever reads does not want to hear of it.
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    home: process.env.HOME ?? '/',
+    interrupted: interrupt.signal,
+    nowMs: () => Date.now(),
+  };
+}
