@@ -34,7 +34,7 @@ function quantity(parse: (text: string) => number | null, hint: string, min: num
 }
 
 export const nameSchema = describe(z.string().check(z.regex(NAME_PATTERN, `a name has ${NAME_HINT}`)), NAME_HINT);
-const durationSchema = quantity(parseDurationMs, 'a duration such as 500ms, 10s, 5m or 1h', 0, 365 * 86_400_000);
+export const durationSchema = quantity(parseDurationMs, 'a duration such as 500ms, 10s, 5m or 1h', 0, 365 * 86_400_000);
 const cpuSchema = quantity(parseCores, 'an amount of CPU such as 0.5 or 250m', 0, 1024);
 const memorySchema = quantity(parseBytes, 'an amount of memory such as 64Mi or 1G', 0, 2 ** 46);
 
