@@ -19,8 +19,9 @@ export interface TlsSiteOptions {
 export class TlsSite {
   readonly tokens = new Map<string, TokenRecord>();
   readonly children = new Map<string, ChildRecord>();
-  /** Every secret, name and refusal that came by, as the log of a real orchestrator would show it. */
+  /** What a real orchestrator would log. */
   readonly turnedAway: string[] = [];
+  /** Of every request, as it came in: shows who said what too early. */
   readonly bodies: string[] = [];
   commits = 0;
   /** The next answer to a join is lost on the way. */

@@ -1,6 +1,7 @@
 /**
  * How a child, or a user's CLI, dials an orchestrator: TLS 1.3, and no authority trusted but the one it
- * joined. Used by HTTPS calls, MQTT over WebSocket and streams alike. Loads nothing but Node's own TLS.
+ * joined. Used by HTTPS calls, MQTT over WebSocket and streams alike (`ws` takes them as the options of an
+ * https.Agent). Loads nothing but Node's own TLS.
  */
 import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { isOrchestrator } from './identity-name.ts';

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
+import { Agent } from 'node:https';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
 import { TlsSite, type TlsSiteOptions } from '../../../test/rig/tls-site.ts';
 import { makeCertificateRequest, makeKey } from './certificate-request.ts';
 import { type ChildIdentity, dialOptions } from './dial.ts';
-import { SecureServer } from './secure-server.ts';
+import { peerOf, refuseUpgrade, SecureServer } from './secure-server.ts';
 
-const patience = { handshakeTimeoutMs: 200, requestTimeoutMs: 400, strangers: 20, strangersPerAddress: 3 };
+const patience = { handshakeTimeoutMs: 30_000, requestTimeoutMs: 30_000, strangers: 20, strangersPerAddress: 3 };
 
 describe('the one TLS port', () => {
   const sites: TlsSite[] = [];
@@ -100,11 +102,33 @@ describe('the one TLS port', () => {
     expect(seen).toEqual(['/mqtt /mqtt?x=1', '/v1/streams/ /v1/streams/abc']);
   });
 
-  it('closes on who is slow: no handshake, no request, a request that never ends (S4)', async () => {
-    const site = await open({ patience });
-    const mute = connectPlain(site.server.port, '127.0.0.1');
-    await closed(mute);
+  it('carries WebSockets whose owner is known by certificate', async () => {
+    const site = await open();
+    const sockets = new WebSocketServer({ noServer: true });
+    site.server.onUpgrade('/mqtt', (request, socket, head) => {
+      const peer = peerOf(request.socket);
+      if (peer === null || 'refused' in peer) refuseUpgrade(socket, 'unauthenticated');
+      else sockets.handleUpgrade(request, socket, head, (webSocket) => webSocket.send(peer.name));
+    });
+    const url = `wss://127.0.0.1:${site.server.port}/mqtt`;
+    const [greeting] = (await once(new WebSocket(url, { agent: new Agent(dialOptions(await member(site))) }), 'message')) as [
+      Buffer,
+    ];
+    expect(greeting.toString()).toBe('n1');
+    const stranger = new WebSocket(url, { agent: new Agent(dialOptions({ caPem: site.authority.caPem })) });
+    await expect(once(stranger, 'open')).rejects.toThrow('401');
+    await site.server.close();
+    await settled(() => expect(site.server.strangers).toBe(0));
+  });
 
+  it('closes on who connects and says nothing (S4)', async () => {
+    const site = await open({ patience: { ...patience, handshakeTimeoutMs: 200 } });
+    await closed(connectPlain(site.server.port, '127.0.0.1'));
+    await settled(() => expect(site.server.strangers).toBe(0));
+  });
+
+  it('closes on who is slow: no request, headers or a body that never end (S4)', async () => {
+    const site = await open({ patience: { ...patience, requestTimeoutMs: 400 } });
     const idle = await dial(site);
     expect(await readAll(idle)).toContain('408');
 
@@ -123,7 +147,7 @@ describe('the one TLS port', () => {
   });
 
   it('limits the connections of strangers, but not those of children (S4)', async () => {
-    const site = await open({ patience: { ...patience, requestTimeoutMs: 30_000 } });
+    const site = await open({ patience });
     const identity = await member(site);
     const members = [];
     for (let i = 0; i < 6; i++) members.push(await dial(site, dialOptions(identity)));

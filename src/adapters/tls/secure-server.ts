@@ -97,7 +97,7 @@ export class SecureServer {
     this.server.on('connection', (socket: Socket) => this.#accepted(socket));
     this.server.on('secureConnection', (socket) => this.#handshakeDone(socket));
     this.server.on('tlsClientError', (error, socket) => {
-      options.turnedAway(`TLS handshake failed: ${reasonOf(error)}`, socket.remoteAddress ?? 'unknown');
+      options.turnedAway(handshakeFailure(error), socket.remoteAddress ?? 'unknown');
       socket.destroy();
     });
     this.server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseRequest(error, socket));
@@ -132,7 +132,10 @@ export class SecureServer {
     return typeof address === 'object' && address !== null ? address.port : this.#options.port;
   }
 
-  /** `path` is taken exactly, or, when it ends in `/`, with everything below it. */
+  /**
+   * `path` is taken exactly, or, when it ends in `/`, with one more segment below it. The handler asks `peerOf`
+   * whom it has, and grants the upgrade or answers with `refuseUpgrade`.
+   */
   onUpgrade(path: string, handler: UpgradeHandler): void {
     this.#upgrades.set(path, handler);
   }
@@ -177,7 +180,7 @@ export class SecureServer {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const handler = this.#upgrades.get(path) ?? this.#upgrades.get(path.slice(0, path.lastIndexOf('/') + 1));
     if (handler) handler(request, socket, head);
-    else answerAndClose(socket, 'not_found');
+    else refuseUpgrade(socket, 'not_found');
   }
 }
 
@@ -193,18 +196,25 @@ function contextOf(identity: ServerIdentity) {
 
 function refuseRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') answerAndClose(socket, 'too_slow');
-  else if (error.code === 'HPE_HEADER_OVERFLOW') answerAndClose(socket, 'too_large');
-  else answerAndClose(socket, 'invalid_request');
+  else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') refuseUpgrade(socket, 'too_slow');
+  else if (error.code === 'HPE_HEADER_OVERFLOW') refuseUpgrade(socket, 'too_large');
+  else refuseUpgrade(socket, 'invalid_request');
 }
 
-/** An answer where there is no request object to answer on; whoever does not read it is cut off all the same. */
-function answerAndClose(socket: Duplex, code: ErrorCode): void {
+/** The answer to an upgrade that is not granted. Whoever does not read it is cut off all the same. */
+export function refuseUpgrade(socket: Duplex, code: ErrorCode): void {
   const { status, message, hint } = ERRORS[code];
   const body = JSON.stringify({ error: { code, message, hint, details: [] } });
   const head = `HTTP/1.1 ${status} ${code}\r\nConnection: close\r\nContent-Type: application/json\r\n`;
   socket.on('error', () => socket.destroy());
   socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** A child that was pinned to another authority does not say so: it hangs up. */
+function handshakeFailure(error: NodeJS.ErrnoException): string {
+  return error.code === 'ECONNRESET'
+    ? 'hung up during the TLS handshake, perhaps because it trusts another authority'
+    : `TLS handshake failed: ${reasonOf(error)}`;
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {
