@@ -63,7 +63,7 @@ export class LevelLog implements Log {
   #lastWrite: Promise<unknown> = Promise.resolve();
   #opening: Promise<void> = Promise.resolve();
 
-  /** `directory` belongs to the log alone; it is made when it is missing. */
+  /** `directory` belongs to the log alone; it is made when it is missing, its parent is there. */
   constructor(directory: string) {
     this.#directory = directory;
   }
@@ -238,8 +238,12 @@ async function refuseHeadless(directory: string): Promise<void> {
 }
 
 async function makeDirectory(directory: string): Promise<void> {
-  const made = await mkdir(directory, { recursive: true, mode: 0o700 });
-  if (made === undefined) return;
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
+    throw error;
+  }
   // A power cut must not take the new directory away with what was acknowledged in it.
   const parent = await open(dirname(directory), 'r');
   try {

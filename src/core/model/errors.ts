@@ -27,6 +27,11 @@ const table = {
   unknown_kind: { status: 400, message: 'Unknown kind of resource', hint: 'Kinds are: Service.' },
   too_large: { status: 413, message: 'That is too large', hint: 'Split it up; the limits are listed in docs/limits.md.' },
   too_slow: { status: 408, message: 'The request took too long to arrive', hint: 'Send it within 30 seconds.' },
+  slow_reader: {
+    status: 503,
+    message: 'The stream was read too slowly and has been cut off',
+    hint: 'Open it again: a watch starts with the present state, events resume after the last id.',
+  },
   // who are you
   unauthenticated: {
     status: 401,
@@ -121,6 +126,11 @@ const table = {
     status: 503,
     message: 'The data directory is damaged',
     hint: 'Restore it from a backup; docs/operations.md says what can be saved.',
+  },
+  data_dir_foreign: {
+    status: 503,
+    message: 'That is not a data directory of Tendril',
+    hint: 'Choose an empty directory or one that does not exist yet: --data-dir.',
   },
   disk_full: { status: 507, message: 'The disk is full', hint: 'Make room; nothing that was acknowledged is lost.' },
   port_in_use: { status: 503, message: 'The port is in use', hint: 'Stop what uses it, or choose another: --listen HOST:PORT.' },
