@@ -12,6 +12,7 @@ import type { Result } from '../core/base/result.ts';
 import { CodedError, type ErrorCode } from '../core/model/errors.ts';
 import { type JoinResponse, joinRequestSchema, type RenewResponse, renewRequestSchema } from '../core/model/join.ts';
 import { type ChildKind, type ChildRecord, isMember, type Peer, type TokenRecord } from '../core/model/membership.ts';
+import type { RequestRefusal } from '../core/model/requests.ts';
 import { parseToken } from '../core/model/token.ts';
 import { type AdmissionRequest, admit, CLOCK_SKEW_MAX_MS, checkToken } from '../core/orchestrator/admission.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -20,8 +21,8 @@ import type { Clock } from '../ports/clock.ts';
 export interface Registry {
   token(id: string): TokenRecord | undefined;
   child(name: string): ChildRecord | undefined;
-  /** Resolves when `admit` was applied to the committed state: with its refusal, if that is how it went. */
-  register(request: AdmissionRequest): Promise<Result<unknown, ErrorCode>>;
+  /** Resolves when `admit` was applied to the committed state: with the refusal, if that is how it went. */
+  register(request: AdmissionRequest): Promise<Result<unknown, RequestRefusal>>;
 }
 
 export interface CertificateSigner {
@@ -73,7 +74,8 @@ export class AdmissionDesk {
     const { publicKeyFingerprint } = await signer.readRequest(csrPem);
     const request: AdmissionRequest = { tokenId, secretHash, name, kind, publicKeyFingerprint, nowMs };
     accepted(admit(request, registry.token(tokenId), registry.child(name)), name);
-    accepted(await registry.register(request), name);
+    const registered = await registry.register(request);
+    if (!registered.ok) throw new CodedError(registered.error.code, registered.error.what, registered.error.details);
     return {
       certificatePem: await signer.signChild({ csrPem, name, kind, nowMs }),
       caPem: signer.caPem,

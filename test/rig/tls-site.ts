@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Authority, type AuthorityDocuments, makeAuthority } from '../../src/adapters/tls/authority.ts';
 import { type Patience, peerOf, SecureServer } from '../../src/adapters/tls/secure-server.ts';
 import { hashSecret, makeToken } from '../../src/adapters/tls/token-secret.ts';
-import { ok } from '../../src/core/base/result.ts';
+import { ok, refused } from '../../src/core/base/result.ts';
 import { CodedError } from '../../src/core/model/errors.ts';
 import type { ChildRecord, TokenRecord } from '../../src/core/model/membership.ts';
 import { admit } from '../../src/core/orchestrator/admission.ts';
@@ -40,7 +40,7 @@ export class TlsSite {
       register: async (request) => {
         await Promise.resolve();
         const outcome = admit(request, this.tokens.get(request.tokenId), this.children.get(request.name));
-        if (!outcome.ok) return outcome;
+        if (!outcome.ok) return refused({ code: outcome.error, what: request.name, details: [] });
         this.commits++;
         this.tokens.set(outcome.value.token.id, outcome.value.token);
         this.children.set(outcome.value.child.name, outcome.value.child);

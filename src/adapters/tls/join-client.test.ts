@@ -241,11 +241,17 @@ describe('user tokens', () => {
     const check = (text: string) => authenticate(text, (id) => site.tokens.get(id), 1_000);
     expect(check(site.token({ role: 'admin' }))).toMatchObject({ ok: true, value: { role: 'admin' } });
     expect(check(site.token({ role: 'viewer', usesLeft: null }))).toMatchObject({ ok: true, value: { role: 'viewer' } });
-    expect(check(site.token({ role: 'worker' }))).toEqual({ ok: false, error: 'forbidden' });
-    expect(check(site.token({ role: 'admin', expiresAtMs: 1_000 }))).toEqual({ ok: false, error: 'token_expired' });
-    expect(check('tdl1.x')).toEqual({ ok: false, error: 'token_malformed' });
+    expect(check(site.token({ role: 'worker' }))).toMatchObject({ ok: false, error: { code: 'forbidden' } });
+    expect(check(site.token({ role: 'admin', expiresAtMs: 1_000 }))).toMatchObject({
+      ok: false,
+      error: { code: 'token_expired' },
+    });
+    expect(check('tdl1.x')).toMatchObject({ ok: false, error: { code: 'token_malformed' } });
     const token = site.token({ role: 'admin' });
-    expect(check(`${token.slice(0, -1)}${token.endsWith('A') ? 'E' : 'A'}`)).toEqual({ ok: false, error: 'token_unknown' });
+    expect(check(`${token.slice(0, -1)}${token.endsWith('A') ? 'E' : 'A'}`)).toMatchObject({
+      ok: false,
+      error: { code: 'token_unknown' },
+    });
     expect(new X509Certificate(site.authority.caPem).ca).toBe(true);
     await site.close();
   });

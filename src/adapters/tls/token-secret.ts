@@ -4,6 +4,7 @@ import type { TokenId } from '../../core/base/ids.ts';
 import { ok, type Result, refused } from '../../core/base/result.ts';
 import type { ErrorCode } from '../../core/model/errors.ts';
 import type { TokenRecord } from '../../core/model/membership.ts';
+import type { RequestRefusal } from '../../core/model/requests.ts';
 import { formatToken, parseToken, type TokenRole } from '../../core/model/token.ts';
 import { checkToken } from '../../core/orchestrator/admission.ts';
 
@@ -31,11 +32,17 @@ export function authenticate(
   tokenText: string,
   findToken: (id: string) => TokenRecord | undefined,
   nowMs: number,
-): Result<{ readonly id: string; readonly role: UserRole }, ErrorCode> {
+): Result<{ readonly id: string; readonly role: UserRole }, RequestRefusal> {
   const parsed = parseToken(tokenText);
-  if (!parsed.ok) return parsed;
+  if (!parsed.ok) return refuse(parsed.error);
   const checked = checkToken(findToken(parsed.value.id), hashSecret(parsed.value.secret), nowMs);
-  if (!checked.ok) return checked;
+  if (!checked.ok) return refuse(checked.error);
   const { id, role } = checked.value;
-  return role === 'admin' || role === 'viewer' ? ok({ id, role }) : refused('forbidden');
+  return role === 'admin' || role === 'viewer'
+    ? ok({ id, role })
+    : refuse('forbidden', `a token of role ${role} is for joining only`);
+}
+
+function refuse(code: ErrorCode, what = '') {
+  return refused<RequestRefusal>({ code, what, details: [] });
 }
