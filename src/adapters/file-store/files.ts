@@ -1,5 +1,5 @@
 /** Files that are replaced whole and survive a power cut, with the system's errors as coded ones. */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CodedError, type ErrorCode } from '../../core/model/errors.ts';
 
@@ -87,14 +87,22 @@ export async function removeFile(directory: string, name: string): Promise<void>
   }
 }
 
-/** The directory, and those above it, there and durable; new ones open to their owner only. `directory` is absolute. */
+/**
+ * The directory, and those above it, there and durable; new ones open to their owner only. `directory` is absolute.
+ * By steps, as Node's own `recursive` says ENOENT of a parent that is read-only.
+ */
 export async function makePrivateDirectory(directory: string): Promise<void> {
   try {
-    const first = await mkdir(directory, { recursive: true, mode: 0o700 });
-    if (first === undefined) return;
-    for (let made = directory; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+    await mkdir(directory, { mode: 0o700 });
+    await syncDirectory(dirname(directory));
   } catch (error) {
-    throw codedFileError(error);
+    if (systemCode(error) === 'ENOENT' && dirname(directory) !== directory) {
+      await makePrivateDirectory(dirname(directory));
+      await makePrivateDirectory(directory);
+      return;
+    }
+    const isThere = systemCode(error) === 'EEXIST' && (await stat(directory)).isDirectory();
+    if (!isThere) throw codedFileError(error);
   }
 }
 
