@@ -14,6 +14,7 @@ import type { DownMessage, UpMessage } from '../core/model/messages.ts';
 export interface UplinkListener {
   opened(): void;
   received(message: DownMessage): void;
+  /** For a person to read. Also after a dial that failed: then no `opened` came before. */
   closed(reason: string): void;
 }
 
@@ -22,12 +23,15 @@ export interface Uplink {
   open(listener: UplinkListener): void;
   /** Dropped when the link is not open. */
   send(message: UpMessage): void;
+  /** Ends this session and dials anew: what was received does not follow from what was known. `closed` comes later. */
+  reopen(reason: string): void;
+  /** The listener hears nothing more. */
   close(): Promise<void>;
 }
 
 export interface DownlinkListener {
   received(child: string, message: UpMessage): void;
-  /** The child's link is gone: closed, timed out, or its last will arrived. */
+  /** The link of a child that had said hello is gone: closed, timed out, or its last will arrived. */
   closed(child: string): void;
 }
 
@@ -36,7 +40,7 @@ export interface Downlink {
   open(listener: DownlinkListener): Promise<void>;
   /** Dropped when the child has no open link. */
   send(child: string, message: DownMessage): void;
-  /** Ends the child's link (removed, certificate revoked). */
+  /** Ends the child's link (removed, certificate revoked, session broken); `closed` comes later. It may dial again. */
   disconnect(child: string): void;
   close(): Promise<void>;
 }

@@ -89,6 +89,8 @@ export const desiredSchema = z.strictObject({
   /** Applies on top of this version; 0 replaces all that the child knew. */
   from: version,
   to: version,
+  /** The first messages of a whole that did not fit into one: the child takes them up together with the last. */
+  more: z._default(z.boolean(), false),
   set: z.array(assignmentSchema).check(z.maxLength(limits.instances)),
   unset: z.array(instanceId).check(z.maxLength(limits.instances)),
   /** How often the child lets itself be heard when nothing changes. */

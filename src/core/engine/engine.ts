@@ -1,0 +1,388 @@
+/**
+ * The part of a node that runs work. It compares what its parent wants with what is there and lets the
+ * runtimes start, stop and start again. It needs its parent only to hear of changes: cut off, restarted or
+ * rebooted offline it goes on with the last wishes, which it keeps on disk.
+ *
+ * Invariants:
+ *  E1. A wish is durable before anything is started for it and before it is acknowledged.
+ *  E2. Per instance at most one effect is under way.
+ *  E3. What is not wanted ends: also what runtimes still have from a time nobody remembers.
+ *  E4. What runs is never stopped because a link came or went, except by `stopOnNodeAfter`.
+ *  E5. The node never gives more than it has: what does not fit is refused, and the parent chooses anew.
+ */
+import { unreachable } from '../base/assert.ts';
+import type { Random } from '../base/prng.ts';
+import { summaryOfNode } from '../capacity/summaries.ts';
+import { add, fits, requirementOf, subtract, ZERO } from '../capacity/vectors.ts';
+import type { Assignment, DownMessage, Endpoint, InstanceReport, UpMessage } from '../model/messages.ts';
+import type { Position, RuntimeName } from '../model/service.ts';
+import type { ResourceVector, Summary } from '../model/summary.ts';
+import { ChildSession, type ChildStatus, sameCapacity, type Wish } from '../uplink/child-session.ts';
+import { InstanceOnNode } from './record.ts';
+import { restartPauseMs } from './restart.ts';
+import type { SavedWishes } from './saved-wishes.ts';
+
+export interface FoundOnNode {
+  readonly id: string;
+  readonly runtime: RuntimeName;
+  readonly running: boolean;
+  readonly exitCode: number | null;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export type EngineInput =
+  /** Once, first: what was saved, and what the runtimes found. */
+  | { readonly type: 'restored'; readonly saved: SavedWishes | null; readonly found: readonly FoundOnNode[] }
+  | { readonly type: 'wishesSaved'; readonly epoch: string; readonly version: number }
+  | { readonly type: 'instanceStarted'; readonly id: string; readonly endpoints: readonly Endpoint[] }
+  | { readonly type: 'instanceStartFailed'; readonly id: string; readonly reason: string }
+  | { readonly type: 'instanceExited'; readonly id: string; readonly exitCode: number | null; readonly reason: string }
+  /** A stop without removal is done. */
+  | { readonly type: 'instanceStopped'; readonly id: string }
+  /** Nothing of it is left. */
+  | { readonly type: 'instanceRetired'; readonly id: string }
+  | { readonly type: 'loadMeasured'; readonly load: number }
+  | { readonly type: 'uplinkOpened'; readonly session: string }
+  | { readonly type: 'uplinkMessageReceived'; readonly message: Extract<DownMessage, { type: 'desired' }> }
+  | { readonly type: 'uplinkClosed' }
+  | { readonly type: 'timePassed' };
+
+export type EngineEffect =
+  | { readonly type: 'saveWishes'; readonly wishes: SavedWishes }
+  /** `endpoints`: where it could be reached before, so that a restart keeps its ports. */
+  | { readonly type: 'startInstance'; readonly assignment: Assignment; readonly endpoints: readonly Endpoint[] }
+  | { readonly type: 'stopInstance'; readonly id: string; readonly runtime: RuntimeName; readonly graceMs: number }
+  /** Stop it, then remove every trace. */
+  | { readonly type: 'retireInstance'; readonly id: string; readonly runtime: RuntimeName; readonly graceMs: number }
+  | { readonly type: 'sendToParent'; readonly message: UpMessage }
+  | { readonly type: 'restartUplink'; readonly reason: string };
+
+export interface EngineInit {
+  readonly name: string;
+  readonly software: string;
+  readonly architecture: string;
+  readonly runtimes: readonly RuntimeName[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly position: Position | undefined;
+  readonly total: ResourceVector;
+  readonly random: Random;
+}
+
+const LOAD_STEP = 0.05;
+/** For strays whose service nobody remembers. */
+const STRAY_GRACE_MS = 10_000;
+
+export class Engine {
+  readonly #init: EngineInit;
+  readonly #session: ChildSession;
+  readonly #instances = new Map<string, InstanceOnNode>();
+  readonly #reports = new Map<string, InstanceReport>();
+  #epoch = '';
+  #version = 0;
+  /** Wishes that are being saved, oldest first. */
+  readonly #unsaved: Wish[] = [];
+  #cutOffSinceMs: number | null = null;
+  #load = 0;
+  #summary: Summary | null = null;
+  #restored = false;
+  #effects: EngineEffect[] = [];
+  #nowMs = 0;
+
+  constructor(init: EngineInit) {
+    this.#init = init;
+    this.#session = new ChildSession('node', init.software);
+  }
+
+  /** How its instances are doing, by id. */
+  get reports(): ReadonlyMap<string, InstanceReport> {
+    return this.#reports;
+  }
+
+  runtimeOf(id: string): RuntimeName | undefined {
+    return this.#instances.get(id)?.assignment.spec.runtime;
+  }
+
+  step(nowMs: number, input: EngineInput): readonly EngineEffect[] {
+    this.#nowMs = nowMs;
+    this.#effects = [];
+    this.#take(input);
+    for (const instance of [...this.#instances.values()]) this.#drive(instance);
+    this.#speakToParent();
+    return this.#effects;
+  }
+
+  /** When time alone will next change something. */
+  nextWakeMs(): number {
+    let wakeMs = this.#session.nextHeartbeatMs();
+    for (const instance of this.#instances.values()) {
+      if (instance.busy) continue;
+      if (instance.state === 'FAILED' && instance.wanted && !instance.held) wakeMs = Math.min(wakeMs, instance.nextStartAtMs);
+      const limitMs = instance.assignment.spec.disconnect.stopOnNodeAfter;
+      if (limitMs !== undefined && this.#cutOffSinceMs !== null && !instance.held)
+        wakeMs = Math.min(wakeMs, this.#cutOffSinceMs + limitMs);
+    }
+    return wakeMs;
+  }
+
+  #take(input: EngineInput): void {
+    switch (input.type) {
+      case 'restored':
+        this.#restore(input.saved, input.found);
+        return;
+      case 'wishesSaved':
+        this.#wishesSaved(input.epoch, input.version);
+        return;
+      case 'instanceStarted':
+        this.#outcome(input.id, (instance) => {
+          instance.startedAtMs = this.#nowMs;
+          instance.become('RUNNING', this.#nowMs, { endpoints: [...input.endpoints] });
+        });
+        return;
+      case 'instanceStartFailed':
+        this.#outcome(input.id, (instance) => this.#failed(instance, null, input.reason));
+        return;
+      case 'instanceExited': {
+        const instance = this.#instances.get(input.id);
+        // While a stop or a start is under way, its own outcome tells.
+        if (instance?.state === 'RUNNING' && !instance.busy) this.#failed(instance, input.exitCode, input.reason);
+        return;
+      }
+      case 'instanceStopped':
+        this.#outcome(input.id, (instance) =>
+          instance.become('FAILED', this.#nowMs, { reason: 'stopped: no orchestrator within stopOnNodeAfter', endpoints: [] }),
+        );
+        return;
+      case 'instanceRetired':
+        this.#retired(input.id);
+        return;
+      case 'loadMeasured':
+        this.#load = input.load;
+        return;
+      case 'uplinkOpened':
+        this.#cutOffSinceMs = null;
+        this.#effects.push({
+          type: 'sendToParent',
+          message: this.#session.linkOpened(input.session, this.#status(), this.#nowMs),
+        });
+        return;
+      case 'uplinkMessageReceived':
+        this.#desiredReceived(input.message);
+        return;
+      case 'uplinkClosed':
+        this.#session.linkClosed();
+        this.#cutOffSinceMs ??= this.#nowMs;
+        return;
+      case 'timePassed':
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  #restore(saved: SavedWishes | null, found: readonly FoundOnNode[]): void {
+    this.#restored = true;
+    this.#cutOffSinceMs = this.#nowMs;
+    this.#epoch = saved?.epoch ?? '';
+    this.#version = saved?.version ?? 0;
+    for (const assignment of saved?.assignments ?? [])
+      this.#instances.set(assignment.id, new InstanceOnNode(assignment, this.#nowMs));
+    for (const one of found) {
+      const instance = this.#instances.get(one.id);
+      if (!instance) {
+        this.#effects.push({ type: 'retireInstance', id: one.id, runtime: one.runtime, graceMs: STRAY_GRACE_MS }); // E3
+        continue;
+      }
+      instance.touched = true;
+      if (one.running) {
+        instance.startedAtMs = this.#nowMs;
+        instance.become('RUNNING', this.#nowMs, { endpoints: [...one.endpoints] });
+      } else {
+        instance.become('FAILED', this.#nowMs, { reason: 'ended while tendril was not running', exitCode: one.exitCode });
+      }
+    }
+  }
+
+  #desiredReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
+    const received = this.#session.desiredReceived(message);
+    if (received.kind === 'broken') this.#effects.push({ type: 'restartUplink', reason: received.reason });
+    // Heard again: what this node held back by itself may go on.
+    for (const instance of this.#instances.values()) instance.held = false;
+    if (received.kind !== 'wish') return;
+    this.#unsaved.push(received.wish);
+    this.#effects.push({ type: 'saveWishes', wishes: this.#wishesAfter() }); // E1
+  }
+
+  /** All that is wanted once the wishes under way are taken up. */
+  #wishesAfter(): SavedWishes {
+    const assignments = new Map<string, Assignment>();
+    for (const instance of this.#instances.values()) if (instance.wanted) assignments.set(instance.id, instance.assignment);
+    let epoch = this.#epoch;
+    let version = this.#version;
+    for (const wish of this.#unsaved) {
+      if (wish.all) assignments.clear();
+      for (const id of wish.unset) assignments.delete(id);
+      for (const assignment of wish.set) assignments.set(assignment.id, assignment);
+      epoch = wish.epoch;
+      version = wish.version;
+    }
+    return { epoch, version, assignments: [...assignments.values()] };
+  }
+
+  #wishesSaved(epoch: string, version: number): void {
+    for (;;) {
+      const wish = this.#unsaved.shift();
+      if (!wish) return;
+      this.#takeUp(wish);
+      if (wish.epoch === epoch && wish.version === version) return;
+    }
+  }
+
+  #takeUp(wish: Wish): void {
+    this.#epoch = wish.epoch;
+    this.#version = wish.version;
+    const unset = wish.all
+      ? [...this.#instances.keys()].filter((id) => !wish.set.some((assignment) => assignment.id === id))
+      : wish.unset;
+    for (const id of unset) {
+      const instance = this.#instances.get(id);
+      if (instance) instance.wanted = false;
+    }
+    for (const assignment of wish.set) {
+      const known = this.#instances.get(assignment.id);
+      if (known?.wanted && known.state !== 'REFUSED') continue;
+      if (known?.touched) {
+        known.wanted = true;
+        known.assignment = assignment;
+        continue;
+      }
+      this.#accept(assignment);
+    }
+  }
+
+  /** E5. */
+  #accept(assignment: Assignment): void {
+    this.#instances.delete(assignment.id);
+    const lack = this.#lackFor(assignment);
+    const instance = new InstanceOnNode(assignment, this.#nowMs);
+    if (lack !== null) instance.become('REFUSED', this.#nowMs, { reason: lack });
+    this.#instances.set(assignment.id, instance);
+  }
+
+  #lackFor({ spec }: Assignment): string | null {
+    if (!this.#init.runtimes.includes(spec.runtime)) return `the node lacks the runtime ${spec.runtime}`;
+    const need = requirementOf(spec);
+    const free = this.#free();
+    if (need.cpuMilli > free.cpuMilli) return `needs ${need.cpuMilli}m CPU, ${free.cpuMilli}m are free`;
+    if (!fits(need, free))
+      return `needs ${need.memoryBytes} bytes of memory and ${need.diskBytes} of disk, ${free.memoryBytes} and ${free.diskBytes} are free`;
+    for (const port of spec.ports) {
+      const taken = [...this.#instances.values()].find(
+        (other) =>
+          other.reserves &&
+          other.assignment.spec.ports.some((theirs) => theirs.hostPort === port.hostPort && theirs.protocol === port.protocol),
+      );
+      if (port.hostPort !== undefined && taken) return `host port ${port.protocol}/${port.hostPort} is used by ${taken.id}`;
+    }
+    return null;
+  }
+
+  #free(): ResourceVector {
+    let used = ZERO;
+    for (const instance of this.#instances.values())
+      if (instance.reserves) used = add(used, requirementOf(instance.assignment.spec));
+    return subtract(this.#init.total, used);
+  }
+
+  /** The one place where an instance's next effect is chosen. */
+  #drive(instance: InstanceOnNode): void {
+    if (instance.busy) return; // E2
+    if (!instance.wanted) {
+      if (!instance.touched) {
+        this.#instances.delete(instance.id);
+        return;
+      }
+      const { id, assignment } = instance;
+      instance.busy = true;
+      instance.become('STOPPING', this.#nowMs, { endpoints: [...instance.endpoints] });
+      this.#effects.push({ type: 'retireInstance', id, runtime: assignment.spec.runtime, graceMs: assignment.spec.stopGrace });
+      return;
+    }
+    this.#holdWhenCutOff(instance);
+    if (instance.held) {
+      if (instance.state !== 'RUNNING') return;
+      instance.busy = true;
+      const { id, assignment } = instance;
+      this.#effects.push({ type: 'stopInstance', id, runtime: assignment.spec.runtime, graceMs: assignment.spec.stopGrace });
+      return;
+    }
+    const due = instance.state === 'SCHEDULED_NODE' || (instance.state === 'FAILED' && this.#nowMs >= instance.nextStartAtMs);
+    if (!due) return;
+    const again = instance.state === 'FAILED' && instance.touched;
+    instance.busy = true;
+    instance.touched = true;
+    const { restarts, exitCode } = instance.report;
+    const endpoints = instance.endpoints;
+    instance.become('STARTING', this.#nowMs, { restarts: restarts + (again ? 1 : 0), exitCode });
+    this.#effects.push({ type: 'startInstance', assignment: instance.assignment, endpoints });
+  }
+
+  #holdWhenCutOff(instance: InstanceOnNode): void {
+    const limitMs = instance.assignment.spec.disconnect.stopOnNodeAfter;
+    if (limitMs === undefined || this.#cutOffSinceMs === null || instance.held) return;
+    if (this.#nowMs - this.#cutOffSinceMs >= limitMs) instance.held = true;
+  }
+
+  #outcome(id: string, take: (instance: InstanceOnNode) => void): void {
+    const instance = this.#instances.get(id);
+    if (!instance) return;
+    instance.busy = false;
+    take(instance);
+  }
+
+  #failed(instance: InstanceOnNode, exitCode: number | null, reason: string): void {
+    const { restart } = instance.assignment.spec;
+    const ranMs = instance.state === 'RUNNING' ? this.#nowMs - instance.startedAtMs : 0;
+    instance.failures = ranMs >= restart.resetAfter ? 1 : instance.failures + 1;
+    instance.nextStartAtMs = this.#nowMs + restartPauseMs(instance.failures, restart, this.#init.random);
+    instance.become('FAILED', this.#nowMs, { reason, exitCode, endpoints: [...instance.endpoints] });
+  }
+
+  #retired(id: string): void {
+    const instance = this.#instances.get(id);
+    if (!instance) return;
+    instance.become('TERMINATED', this.#nowMs);
+    this.#instances.delete(id);
+    if (instance.wanted) this.#accept(instance.assignment); // wanted again meanwhile
+  }
+
+  #status(): ChildStatus {
+    for (const id of this.#reports.keys()) if (!this.#instances.has(id)) this.#reports.delete(id);
+    for (const instance of this.#instances.values()) this.#reports.set(instance.id, instance.report);
+    return { epoch: this.#epoch, version: this.#version, summary: this.#refreshSummary(), instances: this.#reports };
+  }
+
+  #refreshSummary(): Summary {
+    const { name, architecture, runtimes, labels, position, total } = this.#init;
+    const fresh = summaryOfNode({
+      name,
+      architecture,
+      runtimes: [...runtimes],
+      labels,
+      position,
+      total,
+      free: this.#free(),
+      load: this.#load,
+    });
+    const kept = this.#summary;
+    if (kept !== null && Math.abs(kept.load - fresh.load) < LOAD_STEP && sameCapacity(kept, fresh)) return kept;
+    this.#summary = fresh;
+    return fresh;
+  }
+
+  #speakToParent(): void {
+    if (!this.#restored) return;
+    const status = this.#status();
+    const report = this.#session.report(status, this.#nowMs);
+    if (report) this.#effects.push({ type: 'sendToParent', message: report });
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What stands in the log. Requests come from clients, decisions from the leader's reconciliation, and
+ * `parentDesired` from the orchestrator above. Each entry carries the time at which it was proposed: apply
+ * reads no clock.
+ */
+import type { Assignment } from '../model/messages.ts';
+import type { ClientRequest } from '../model/requests.ts';
+import type { Leaving, Target } from './state.ts';
+
+/** One step that reconciliation decided. Its preconditions are checked again when it is applied: what no longer holds is skipped. */
+export type Decision =
+  /** A new instance, at once with a place if there is one. `id` was the next free one when it was decided. */
+  | {
+      readonly do: 'create';
+      readonly id: string;
+      readonly number: number;
+      readonly service: string;
+      readonly generation: number;
+      readonly replaces: string | null;
+      readonly target: Target | null;
+      readonly avoid: string | null;
+      readonly child: string | null;
+    }
+  | { readonly do: 'place'; readonly instance: string; readonly child: string }
+  /** Its child refused it. */
+  | { readonly do: 'unplace'; readonly instance: string }
+  | { readonly do: 'stop'; readonly instance: string; readonly leaving: Leaving }
+  /** Nothing of it is left anywhere. */
+  | { readonly do: 'forget'; readonly instance: string }
+  | { readonly do: 'lose'; readonly instance: string }
+  | { readonly do: 'regain'; readonly instance: string }
+  /** The move took too long: it stays where it is. */
+  | { readonly do: 'giveUpMove'; readonly instance: string };
+
+export type Command =
+  | { readonly type: 'initialise'; readonly epoch: string; readonly name: string }
+  | { readonly type: 'request'; readonly request: ClientRequest; readonly idempotencyKey?: string | undefined }
+  | { readonly type: 'decide'; readonly decisions: readonly Decision[] }
+  | {
+      readonly type: 'parentDesired';
+      readonly epoch: string;
+      readonly version: number;
+      /** All that the parent wants; instances not in it are not wanted any more. */
+      readonly all: boolean;
+      readonly set: readonly Assignment[];
+      readonly unset: readonly string[];
+    };
+
+export interface LoggedCommand {
+  readonly atMs: number;
+  readonly command: Command;
+}
+
+export function encodeCommand(logged: LoggedCommand): string {
+  return JSON.stringify(logged);
+}
+
+/** An entry of our own log, whose checksum the log has verified. */
+export function decodeCommand(text: string): LoggedCommand {
+  return JSON.parse(text) as LoggedCommand;
+}

@@ -1,0 +1,143 @@
+/**
+ * What an orchestrator sees but does not write down: links, summaries, how instances are doing, refusals.
+ * Rebuilt from the children's hellos after a restart, so an idle system writes nothing.
+ *
+ * Invariants:
+ *  O1. Only messages of a child's present session count.
+ *  O2. What a child says of an instance counts only if it said so knowing the version at which it was given
+ *      that instance (`knows`): an old REFUSED must not undo a new placement.
+ *  O3. A gap in the sequence of reports ends the session: the child says hello again and tells everything.
+ */
+import type { Hello, InstanceReport, Report } from '../model/messages.ts';
+import type { Summary } from '../model/summary.ts';
+import type { InstanceRecord } from './state.ts';
+
+/** A child that has just been put aside for refusing is not asked again before this, doubled each time ... */
+const REFUSAL_PAUSE_MS = 1_000;
+/** ... up to this. */
+const REFUSAL_PAUSE_MAX_MS = 60_000;
+
+export interface Link {
+  /** null: not connected, or has not said hello yet. */
+  session: string | null;
+  sequence: number;
+  /** Version of desired state that the child has taken up. */
+  version: number;
+  /** Version that it was last sent. */
+  sentVersion: number;
+  software: string;
+  summary: Summary | null;
+  readonly instances: Map<string, InstanceReport>;
+  /** When it was last heard; at first, when this orchestrator started. */
+  lastHeardMs: number;
+  /** Whether it was heard since this orchestrator started. */
+  seen: boolean;
+}
+
+interface Refusal {
+  readonly reason: string;
+  readonly count: number;
+  readonly untilMs: number;
+}
+
+export class Observed {
+  readonly links = new Map<string, Link>();
+  /** By instance, then by child. */
+  readonly #refusals = new Map<string, Map<string, Refusal>>();
+  #refusalsCheckedMs = 0;
+
+  link(child: string, startedAtMs: number): Link {
+    const known = this.links.get(child);
+    if (known) return known;
+    const link: Link = {
+      session: null,
+      sequence: 0,
+      version: 0,
+      sentVersion: 0,
+      software: '',
+      summary: null,
+      instances: new Map(),
+      lastHeardMs: startedAtMs,
+      seen: false,
+    };
+    this.links.set(child, link);
+    return link;
+  }
+
+  helloReceived(link: Link, hello: Hello, sameEpoch: boolean, nowMs: number): void {
+    link.session = hello.session;
+    link.sequence = 0;
+    link.version = sameEpoch ? hello.version : 0;
+    link.sentVersion = link.version;
+    link.software = hello.software;
+    link.summary = hello.summary;
+    link.lastHeardMs = nowMs;
+    link.seen = true;
+    link.instances.clear();
+    for (const instance of hello.instances) link.instances.set(instance.id, instance);
+  }
+
+  /** false: a gap (O3). */
+  reportReceived(link: Link, report: Report, nowMs: number): boolean {
+    if (report.sequence !== link.sequence + 1) return false;
+    link.sequence = report.sequence;
+    link.lastHeardMs = nowMs;
+    link.version = Math.max(link.version, report.version);
+    if (report.summary) link.summary = report.summary;
+    for (const instance of report.changed) link.instances.set(instance.id, instance);
+    for (const id of report.gone) link.instances.delete(id);
+    return true;
+  }
+
+  /** What its child says of an instance, if that counts (O2). */
+  reportOf(instance: InstanceRecord): InstanceReport | null {
+    if (instance.child === null) return null;
+    const link = this.links.get(instance.child);
+    const report = link?.instances.get(instance.id);
+    return link && report && (instance.leaving !== null || link.version >= instance.since) ? report : null;
+  }
+
+  isRunning(instance: InstanceRecord): boolean {
+    return instance.leaving === null && !instance.lost && this.reportOf(instance)?.state === 'RUNNING';
+  }
+
+  /** Whether the child has confirmed that nothing of a stopped instance is left. */
+  isGone(instance: InstanceRecord): boolean {
+    if (instance.child === null) return true;
+    const link = this.links.get(instance.child);
+    return link !== undefined && link.session !== null && link.version >= instance.since && !link.instances.has(instance.id);
+  }
+
+  refused(instance: string, child: string, reason: string, nowMs: number): void {
+    const byChild = this.#refusals.get(instance) ?? new Map<string, Refusal>();
+    const count = (byChild.get(child)?.count ?? 0) + 1;
+    const pauseMs = Math.min(REFUSAL_PAUSE_MS * 2 ** (count - 1), REFUSAL_PAUSE_MAX_MS);
+    byChild.set(child, { reason, count, untilMs: nowMs + pauseMs });
+    this.#refusals.set(instance, byChild);
+  }
+
+  /** Children that refused this instance a moment ago, with their reasons. */
+  refusalsOf(instance: string, nowMs: number): { readonly child: string; readonly reason: string; readonly untilMs: number }[] {
+    return [...(this.#refusals.get(instance) ?? [])]
+      .filter(([, refusal]) => refusal.untilMs > nowMs)
+      .map(([child, { reason, untilMs }]) => ({ child, reason, untilMs }));
+  }
+
+  /** Whether a pause after a refusal has ended since this was last asked. */
+  refusalsExpired(nowMs: number): boolean {
+    let expired = false;
+    for (const byChild of this.#refusals.values()) {
+      for (const refusal of byChild.values()) expired ||= refusal.untilMs > this.#refusalsCheckedMs && refusal.untilMs <= nowMs;
+    }
+    this.#refusalsCheckedMs = nowMs;
+    return expired;
+  }
+
+  forgetInstance(instance: string): void {
+    this.#refusals.delete(instance);
+  }
+
+  forgetChild(child: string): void {
+    this.links.delete(child);
+  }
+}

@@ -1,0 +1,484 @@
+/**
+ * An orchestrator: one input in, its effects out. The log's entries change the state (apply.ts), children's
+ * messages change what is observed (observed.ts), and after every input the leader compares the two for the
+ * services concerned (reconcile.ts) and proposes what to do; the proposal comes back as a log entry, and only
+ * then is a child told (desired.ts). To its own parent the orchestrator is a child like any node.
+ *
+ * Effects are in order: `propose` before anything that depends on it can exist; a `sendToChild` with new
+ * desired state only ever follows the commit that made it; an `answer` follows the commit of its request.
+ *
+ * Invariants:
+ *  I1. One round of decisions is in flight at a time, so no two rounds decide on the same facts.
+ *  I2. A child is never told of an instance that is not committed.
+ *  I3. Reading time changes nothing: all that depends on it happens in `timePassed`.
+ */
+import { must, unreachable } from '../base/assert.ts';
+import { limits } from '../base/limits.ts';
+import type { Random } from '../base/prng.ts';
+import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.ts';
+import type { ClientRequest } from '../model/requests.ts';
+import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
+import type { Summary } from '../model/summary.ts';
+import type { EventView, RefusalView } from '../model/views.ts';
+import { ChildSession, type ChildStatus } from '../uplink/child-session.ts';
+import { apply, assignmentOf, type NewEvent, type RequestAnswer } from './apply.ts';
+import { type Command, decodeCommand, encodeCommand } from './commands.ts';
+import { desiredSince } from './desired.ts';
+import { Observed } from './observed.ts';
+import { Placer } from './placer.ts';
+import { reconcileService } from './reconcile.ts';
+import { OrchestratorState } from './state.ts';
+import { isSilent, upwardReport, type ViewContext } from './views.ts';
+
+export type OrchestratorInput =
+  | { readonly type: 'snapshotRestored'; readonly snapshot: string; readonly index: number }
+  | { readonly type: 'entryCommitted'; readonly index: number; readonly data: string; readonly proposal?: number | undefined }
+  | { readonly type: 'logReady'; readonly leads: boolean }
+  | { readonly type: 'proposalDropped'; readonly proposal: number; readonly reason: string }
+  | {
+      readonly type: 'requestReceived';
+      readonly ticket: number;
+      readonly request: ClientRequest;
+      readonly idempotencyKey?: string | undefined;
+    }
+  | { readonly type: 'childMessageReceived'; readonly child: string; readonly message: UpMessage }
+  | { readonly type: 'childLinkClosed'; readonly child: string }
+  | { readonly type: 'uplinkOpened'; readonly session: string }
+  | { readonly type: 'uplinkMessageReceived'; readonly message: Extract<DownMessage, { type: 'desired' }> }
+  | { readonly type: 'uplinkClosed' }
+  | { readonly type: 'timePassed' };
+
+export type OrchestratorEffect =
+  | { readonly type: 'propose'; readonly proposal: number; readonly data: string }
+  | { readonly type: 'answer'; readonly ticket: number; readonly answer: RequestAnswer }
+  | { readonly type: 'sendToChild'; readonly child: string; readonly message: DownMessage }
+  | { readonly type: 'disconnectChild'; readonly child: string }
+  | { readonly type: 'sendToParent'; readonly message: UpMessage }
+  | { readonly type: 'restartUplink'; readonly reason: string }
+  | { readonly type: 'compact'; readonly snapshot: string; readonly index: number }
+  /** Something that a view shows has changed. */
+  | { readonly type: 'changed'; readonly kind: 'service' | 'instance' | 'child'; readonly name: string }
+  | { readonly type: 'happened'; readonly event: EventView };
+
+export interface OrchestratorInit {
+  readonly name: string;
+  readonly epoch: string;
+  readonly software: string;
+  readonly random: Random;
+  /** Default policy where a service names none. */
+  readonly policy: PlacementPolicyName;
+  readonly heartbeatMs: number;
+  readonly entriesPerSnapshot: number;
+}
+
+/** Nodes get this long after a start before their absence is held against the cluster. */
+const SETTLE_MS = 10_000;
+/** Measured load moves a summary only in steps of this size. */
+const LOAD_STEP = 0.05;
+
+export class Orchestrator {
+  readonly #init: OrchestratorInit;
+  readonly #session: ChildSession;
+  #state = new OrchestratorState();
+  #observed = new Observed();
+  #placer: Placer;
+  #leads = false;
+  #startedAtMs = 0;
+  #index = 0;
+  #snapshotIndex = 0;
+  #nextProposal = 1;
+  #deciding: number | null = null;
+  #tickets = new Map<number, number>();
+  #upstreamProposals = new Set<number>();
+  #dirty = new Set<string>();
+  /** Services with an instance that found no place. */
+  readonly #waiting = new Set<string>();
+  #capacityGrew = false;
+  readonly #refusals = new Map<string, readonly RefusalView[]>();
+  /** Children whose heartbeat is overdue. */
+  readonly #late = new Set<string>();
+  readonly #upward = new Map<string, InstanceReport>();
+  readonly #upwardDirty = new Set<string>();
+  #summary: Summary | null = null;
+  #summaryDirty = true;
+  readonly #events: EventView[] = [];
+  #nextEvent = 1;
+  #effects: OrchestratorEffect[] = [];
+  #nowMs = 0;
+
+  constructor(init: OrchestratorInit) {
+    this.#init = init;
+    this.#session = new ChildSession('cluster', init.software);
+    this.#placer = new Placer(this.#state, this.#observed, init);
+  }
+
+  get state(): OrchestratorState {
+    return this.#state;
+  }
+
+  get leads(): boolean {
+    return this.#leads;
+  }
+
+  get logPosition(): { readonly index: number; readonly snapshotIndex: number } {
+    return { index: this.#index, snapshotIndex: this.#snapshotIndex };
+  }
+
+  viewContext(nowMs: number): ViewContext {
+    return { state: this.#state, observed: this.#observed, refusals: this.#refusals, nowMs };
+  }
+
+  /** What every machine lacks that this would need even with nothing else on it; empty when some machine could run it. */
+  lackForEver(spec: ServiceSpec, nowMs: number): readonly RefusalView[] {
+    const possible = this.#placer.couldEver(spec, nowMs);
+    return possible.ok ? [] : possible.error;
+  }
+
+  eventsAfter(sequence: number): readonly EventView[] {
+    return this.#events.filter((event) => event.sequence > sequence);
+  }
+
+  step(nowMs: number, input: OrchestratorInput): readonly OrchestratorEffect[] {
+    this.#nowMs = nowMs;
+    this.#effects = [];
+    this.#take(input);
+    if (this.#leads) this.#decide();
+    this.#speakToParent();
+    return this.#effects;
+  }
+
+  #take(input: OrchestratorInput): void {
+    switch (input.type) {
+      case 'snapshotRestored':
+        this.#state = OrchestratorState.fromJSON(JSON.parse(input.snapshot));
+        this.#observed = new Observed();
+        this.#placer = new Placer(this.#state, this.#observed, this.#init);
+        this.#index = this.#snapshotIndex = input.index;
+        return;
+      case 'entryCommitted':
+        this.#entryCommitted(input.index, input.data, input.proposal);
+        return;
+      case 'logReady':
+        this.#logReady(input.leads);
+        return;
+      case 'proposalDropped':
+        this.#proposalDropped(input.proposal, input.reason);
+        return;
+      case 'requestReceived': {
+        const command = { type: 'request', request: input.request, idempotencyKey: input.idempotencyKey } as const;
+        this.#tickets.set(this.#propose(command), input.ticket);
+        return;
+      }
+      case 'childMessageReceived':
+        this.#childMessageReceived(input.child, input.message);
+        return;
+      case 'childLinkClosed': {
+        const link = this.#observed.links.get(input.child);
+        if (link) link.session = null;
+        this.#summaryDirty = true;
+        this.#changed('child', input.child);
+        this.#upwardDirtyAll();
+        return;
+      }
+      case 'uplinkOpened':
+        this.#effects.push({
+          type: 'sendToParent',
+          message: this.#session.linkOpened(input.session, this.#status(), this.#nowMs),
+        });
+        return;
+      case 'uplinkMessageReceived':
+        this.#uplinkMessageReceived(input.message);
+        return;
+      case 'uplinkClosed':
+        this.#session.linkClosed();
+        return;
+      case 'timePassed':
+        this.#timePassed();
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  #propose(command: Command): number {
+    const proposal = this.#nextProposal++;
+    this.#effects.push({ type: 'propose', proposal, data: encodeCommand({ atMs: this.#nowMs, command }) });
+    return proposal;
+  }
+
+  #logReady(leads: boolean): void {
+    const first = this.#startedAtMs === 0;
+    this.#leads = leads;
+    if (first) this.#startedAtMs = this.#nowMs;
+    if (leads && this.#state.epoch === '') this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
+    for (const child of this.#state.members.keys()) this.#observed.link(child, this.#startedAtMs);
+    for (const key of this.#state.services.keys()) this.#touch(key);
+  }
+
+  #entryCommitted(index: number, data: string, proposal: number | undefined): void {
+    this.#index = index;
+    const applied = apply(this.#state, decodeCommand(data));
+    if (proposal !== undefined) this.#proposalCommitted(proposal, applied.answer);
+    for (const event of applied.events) this.#happened(event);
+    for (const id of applied.removedInstances) {
+      this.#observed.forgetInstance(id);
+      this.#refusals.delete(id);
+      this.#changed('instance', id);
+    }
+    for (const key of applied.removedServices) {
+      this.#dirty.delete(key);
+      this.#waiting.delete(key);
+      this.#upwardDirty.add(key);
+      this.#changed('service', key);
+    }
+    for (const key of applied.touched) this.#touch(key);
+    for (const child of applied.told) this.#tell(child);
+    if (this.#index - this.#snapshotIndex >= this.#init.entriesPerSnapshot) {
+      this.#snapshotIndex = this.#index;
+      this.#effects.push({ type: 'compact', snapshot: JSON.stringify(this.#state), index: this.#index });
+    }
+  }
+
+  #proposalCommitted(proposal: number, answer: RequestAnswer | null): void {
+    if (proposal === this.#deciding) this.#deciding = null;
+    this.#upstreamProposals.delete(proposal);
+    const ticket = this.#tickets.get(proposal);
+    if (ticket === undefined) return;
+    this.#tickets.delete(proposal);
+    this.#effects.push({ type: 'answer', ticket, answer: must(answer, 'answer of a request') });
+    this.#capacityGrew = true; // a request may have changed who can take work (uncordon, join)
+  }
+
+  #proposalDropped(proposal: number, reason: string): void {
+    if (proposal === this.#deciding) {
+      this.#deciding = null;
+      for (const key of this.#state.services.keys()) this.#dirty.add(key);
+    }
+    if (this.#upstreamProposals.delete(proposal)) this.#effects.push({ type: 'restartUplink', reason });
+    const ticket = this.#tickets.get(proposal);
+    if (ticket === undefined) return;
+    this.#tickets.delete(proposal);
+    this.#effects.push({
+      type: 'answer',
+      ticket,
+      answer: { ok: false, error: { code: 'unavailable', what: reason, details: [] } },
+    });
+  }
+
+  #touch(key: string): void {
+    this.#dirty.add(key);
+    this.#upwardDirty.add(key);
+    this.#summaryDirty = true;
+    this.#changed('service', key);
+    for (const instance of this.#state.instancesOf(key)) this.#changed('instance', instance.id);
+  }
+
+  /** Sends a child what it has not been sent yet; ends the link of one that is no member any more. */
+  #tell(child: string): void {
+    const member = this.#state.members.get(child);
+    const link = this.#observed.links.get(child);
+    this.#changed('child', child);
+    if (!member) {
+      if (link?.session) this.#effects.push({ type: 'disconnectChild', child });
+      this.#observed.forgetChild(child);
+      return;
+    }
+    if (link?.session) this.#sendDesired(child, link.session, link.sentVersion, false);
+  }
+
+  #sendDesired(child: string, session: string, known: number, greet: boolean): void {
+    const member = must(this.#state.members.get(child), `child ${child}`);
+    const messages = desiredSince(this.#state, member, known, { session, heartbeatMs: this.#init.heartbeatMs, greet });
+    for (const message of messages) this.#effects.push({ type: 'sendToChild', child, message });
+    this.#observed.link(child, this.#startedAtMs).sentVersion = member.version;
+  }
+
+  #childMessageReceived(child: string, message: UpMessage): void {
+    const member = this.#state.members.get(child);
+    if (!member || member.record.kind !== (message.type === 'hello' ? message.kind : member.record.kind)) {
+      this.#effects.push({ type: 'disconnectChild', child });
+      return;
+    }
+    const link = this.#observed.link(child, this.#startedAtMs);
+    if (message.type === 'hello') {
+      const sameEpoch = message.epoch === this.#state.epoch;
+      this.#observed.helloReceived(link, message, sameEpoch, this.#nowMs);
+      this.#sendDesired(child, message.session, link.version, true);
+      for (const instance of this.#state.instancesOn(child)) this.#touch(instance.service);
+      this.#capacityGrew = true;
+      this.#summaryDirty = true;
+      this.#upwardDirtyAll();
+      this.#happened({ level: 'info', subject: `${member.record.kind}/${child}`, message: 'connected' });
+      this.#changed('child', child);
+      return;
+    }
+    if (message.session !== link.session) return;
+    if (!this.#observed.reportReceived(link, message, this.#nowMs)) {
+      link.session = null;
+      this.#effects.push({ type: 'disconnectChild', child });
+      return;
+    }
+    if (message.summary) {
+      this.#capacityGrew = true;
+      this.#summaryDirty = true;
+      this.#changed('child', child);
+    }
+    for (const report of message.changed) this.#instanceReported(child, report);
+    for (const id of message.gone) this.#touchServiceOf(id);
+  }
+
+  #instanceReported(child: string, report: InstanceReport): void {
+    const instance = this.#state.instances.get(report.id);
+    if (!instance) return;
+    this.#touch(instance.service);
+    const where = report.node ? `${child}/${report.node}` : child;
+    if (report.state === 'RUNNING')
+      this.#happened({ level: 'info', subject: `instance/${report.id}`, message: `running on ${where}` });
+    if (report.state === 'FAILED' || report.state === 'REFUSED')
+      this.#happened({
+        level: 'warning',
+        subject: `instance/${report.id}`,
+        message: `${report.state} on ${where}: ${report.reason}`,
+      });
+  }
+
+  #touchServiceOf(instanceId: string): void {
+    const instance = this.#state.instances.get(instanceId);
+    if (instance) this.#touch(instance.service);
+  }
+
+  #uplinkMessageReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
+    const received = this.#session.desiredReceived(message);
+    if (received.kind === 'broken') this.#effects.push({ type: 'restartUplink', reason: received.reason });
+    if (received.kind === 'wish') this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...received.wish }));
+  }
+
+  #timePassed(): void {
+    for (const [child, link] of this.#observed.links) {
+      // A service may have less patience than it takes to be silent: from the first missed heartbeat on, ask each.
+      const late = this.#nowMs - link.lastHeardMs > 2 * this.#init.heartbeatMs;
+      if (!late && !this.#late.delete(child)) continue;
+      if (late) this.#late.add(child);
+      if (isSilent(link.lastHeardMs, this.#nowMs) && link.session !== null) {
+        // The connection may linger half-open; what comes next on it must be a hello.
+        link.session = null;
+        this.#effects.push({ type: 'disconnectChild', child });
+        this.#happened({ level: 'warning', subject: `child/${child}`, message: 'silent' });
+        this.#changed('child', child);
+        this.#summaryDirty = true;
+      }
+      for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
+    }
+    for (const instance of this.#state.instances.values()) if (instance.move !== null) this.#dirty.add(instance.service);
+    if (this.#capacityGrew || this.#observed.refusalsExpired(this.#nowMs)) for (const key of this.#waiting) this.#dirty.add(key);
+    this.#capacityGrew = false;
+    if (!this.#settled() || this.#waiting.size > 0) this.#upwardDirtyAll();
+  }
+
+  #settled(): boolean {
+    if (this.#nowMs - this.#startedAtMs > SETTLE_MS) return true;
+    for (const link of this.#observed.links.values()) if (!link.seen) return false;
+    return this.#observed.links.size > 0;
+  }
+
+  /** I1: decides for all services concerned, in one entry. */
+  #decide(): void {
+    if (this.#deciding !== null || this.#dirty.size === 0 || this.#state.epoch === '') return;
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    let number = this.#state.nextNumber;
+    this.#placer.beginRound(this.#nowMs);
+    const decisions = [...dirty].flatMap((key) => {
+      const service = this.#state.services.get(key);
+      if (!service) return [];
+      this.#waiting.delete(key);
+      return reconcileService(service, {
+        state: this.#state,
+        observed: this.#observed,
+        nowMs: this.#nowMs,
+        nextNumber: () => number++,
+        findPlace: (spec, wish) => {
+          const found = this.#placer.findPlace(spec, wish);
+          if (found.ok) {
+            this.#refusals.delete(wish.instance);
+            return found.value;
+          }
+          this.#refusals.set(wish.instance, found.error);
+          this.#waiting.add(key);
+          this.#upwardDirty.add(key);
+          return null;
+        },
+      });
+    });
+    if (decisions.length > 0) this.#deciding = this.#propose({ type: 'decide', decisions });
+  }
+
+  // ---- as a child of its own parent
+
+  #status(): ChildStatus {
+    this.#refreshUpward();
+    return {
+      epoch: this.#state.upstream?.epoch ?? '',
+      version: this.#state.upstream?.version ?? 0,
+      summary: this.#refreshSummary(),
+      instances: this.#upward,
+    };
+  }
+
+  #speakToParent(): void {
+    if (!this.#session.open) return;
+    const report = this.#session.report(this.#status(), this.#nowMs);
+    if (report) this.#effects.push({ type: 'sendToParent', message: report });
+  }
+
+  #upwardDirtyAll(): void {
+    for (const service of this.#state.services.values()) if (service.owner === 'parent') this.#upwardDirty.add(service.key);
+  }
+
+  #refreshUpward(): void {
+    if (this.#upwardDirty.size === 0) return;
+    const context = this.viewContext(this.#nowMs);
+    const settled = this.#settled();
+    for (const key of this.#upwardDirty) {
+      if (!key.startsWith('parent:')) continue;
+      const service = this.#state.services.get(key);
+      if (!service) {
+        this.#upward.delete(key.slice('parent:'.length));
+        continue;
+      }
+      const id = assignmentOf(service);
+      const before = this.#upward.get(id);
+      const fresh = upwardReport(service, context, settled);
+      const sinceMs = before?.state === fresh.state ? before.sinceMs : this.#nowMs;
+      if (!before || !sameReport(before, fresh)) this.#upward.set(id, { ...fresh, sinceMs });
+    }
+    this.#upwardDirty.clear();
+  }
+
+  /** The same object as before unless capacity changed, or load by a step. */
+  #refreshSummary(): Summary {
+    if (this.#summary !== null && !this.#summaryDirty) return this.#summary;
+    const fresh = this.#placer.summary(this.#nowMs);
+    this.#summaryDirty = false;
+    if (this.#summary !== null && Math.abs(fresh.load - this.#summary.load) < LOAD_STEP) {
+      if (JSON.stringify({ ...fresh, load: 0 }) === JSON.stringify({ ...this.#summary, load: 0 })) return this.#summary;
+    }
+    this.#summary = fresh;
+    return fresh;
+  }
+
+  #changed(kind: 'service' | 'instance' | 'child', name: string): void {
+    this.#effects.push({ type: 'changed', kind, name });
+  }
+
+  #happened(event: NewEvent): void {
+    const full = { ...event, sequence: this.#nextEvent++, atMs: this.#nowMs };
+    this.#events.push(full);
+    if (this.#events.length > limits.events) this.#events.shift();
+    this.#effects.push({ type: 'happened', event: full });
+  }
+}
+
+function sameReport(a: InstanceReport, b: Omit<InstanceReport, 'sinceMs'>): boolean {
+  return JSON.stringify({ ...a, sinceMs: 0 }) === JSON.stringify({ ...b, sinceMs: 0 });
+}

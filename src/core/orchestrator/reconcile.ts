@@ -1,0 +1,299 @@
+/**
+ * Compares what one service should be with what is, and decides the next steps (after Nomad's reconciler).
+ * Pure: state and observations in, decisions out. Every replacement, whatever the cause, has one shape:
+ * a successor is created that `replaces` an instance; when the successor runs, the old one is stopped
+ * (start new, then stop old: edgeIO section 3.1.7, MIGRATE).
+ *
+ * Invariants:
+ *  R1. An instance that runs and is wanted is never stopped before its successor runs, unless the service is
+ *      updated stop-first, scaled down or deleted.
+ *  R2. Per instance at most one successor is on its way.
+ *  R3. With nothing to change, nothing is decided: running it again on its own outcome comes to rest.
+ *  R4. A copy that comes back after it was replaced goes if its successor runs, and stays if it does not.
+ */
+import { must } from '../base/assert.ts';
+import type { ServiceSpec } from '../model/service.ts';
+import type { Decision } from './commands.ts';
+import type { Observed } from './observed.ts';
+import type { InstanceRecord, Leaving, OrchestratorState, ServiceRecord, Target } from './state.ts';
+
+/** Before a silent child counts as lost, when the service does not say. A cluster looks after itself for a while. */
+export const LOST_AFTER_MS = { node: 4_000, cluster: 60_000 } as const;
+
+/** Where an instance could go; null with the reasons kept by the caller. */
+export type FindPlace = (
+  spec: ServiceSpec,
+  wish: { readonly service: string; readonly instance: string; readonly target: Target | null; readonly avoid: string | null },
+) => string | null;
+
+export interface ReconcileContext {
+  readonly state: OrchestratorState;
+  readonly observed: Observed;
+  readonly nowMs: number;
+  readonly findPlace: FindPlace;
+  /** Hands out instance numbers, each once per round. */
+  readonly nextNumber: () => number;
+}
+
+export function reconcileService(service: ServiceRecord, context: ReconcileContext): Decision[] {
+  const round = new Round(service, context);
+  round.forgetTheGone();
+  if (service.deleting) {
+    round.stopAll('deleting');
+    return round.decisions;
+  }
+  round.judgeTheSilent();
+  round.handleRefusals();
+  round.finishReplacements();
+  round.beginMoves();
+  round.matchCount();
+  round.update();
+  round.placeWaiting();
+  return round.decisions;
+}
+
+class Round {
+  readonly decisions: Decision[] = [];
+  readonly #service: ServiceRecord;
+  readonly #context: ReconcileContext;
+  /** Instances that are wanted, as they will be after the decisions so far. */
+  readonly #kept: InstanceRecord[];
+  readonly #lost = new Set<string>();
+  readonly #unplaced = new Set<string>();
+  readonly #stopped = new Set<string>();
+  /** Successors on their way, by the instance that they replace. */
+  readonly #successors = new Map<string, InstanceRecord>();
+  #created = 0;
+
+  constructor(service: ServiceRecord, context: ReconcileContext) {
+    this.#service = service;
+    this.#context = context;
+    this.#kept = context.state.instancesOf(service.key).filter((instance) => instance.leaving === null);
+    for (const instance of this.#kept) {
+      if (instance.lost) this.#lost.add(instance.id);
+      if (instance.replaces !== null && this.#find(instance.replaces)) this.#successors.set(instance.replaces, instance);
+    }
+  }
+
+  forgetTheGone(): void {
+    for (const instance of this.#context.state.instancesOf(this.#service.key)) {
+      if (instance.leaving !== null && this.#context.observed.isGone(instance))
+        this.decisions.push({ do: 'forget', instance: instance.id });
+    }
+  }
+
+  stopAll(leaving: Leaving): void {
+    for (const instance of this.#kept) this.#stop(instance, leaving);
+  }
+
+  judgeTheSilent(): void {
+    const { observed, nowMs, state } = this.#context;
+    for (const instance of this.#kept) {
+      if (instance.child === null) continue;
+      const link = observed.links.get(instance.child);
+      if (!link) continue;
+      const kind = must(state.members.get(instance.child), 'child').record.kind;
+      const patienceMs = state.specOf(instance).disconnect.lostAfter ?? LOST_AFTER_MS[kind];
+      const silent = nowMs - link.lastHeardMs > patienceMs;
+      if (silent && !instance.lost) {
+        this.decisions.push({ do: 'lose', instance: instance.id });
+        this.#lost.add(instance.id);
+      }
+      if (instance.lost && !silent && link.session !== null) this.#welcomeBack(instance);
+    }
+  }
+
+  /** R4. */
+  #welcomeBack(instance: InstanceRecord): void {
+    const successor = this.#successors.get(instance.id);
+    if (successor && this.#runs(successor)) {
+      this.#stop(instance, 'replaced');
+      return;
+    }
+    this.decisions.push({ do: 'regain', instance: instance.id });
+    this.#lost.delete(instance.id);
+    if (successor) {
+      this.#stop(successor, 'surplus');
+      this.#successors.delete(instance.id);
+    }
+  }
+
+  handleRefusals(): void {
+    const { observed, nowMs } = this.#context;
+    for (const instance of this.#kept) {
+      if (instance.child === null || this.#lost.has(instance.id) || this.#stopped.has(instance.id)) continue;
+      const report = observed.reportOf(instance);
+      if (report?.state !== 'REFUSED') continue;
+      observed.refused(instance.id, instance.child, report.reason, nowMs);
+      this.decisions.push({ do: 'unplace', instance: instance.id });
+      this.#unplaced.add(instance.id);
+    }
+  }
+
+  finishReplacements(): void {
+    for (const [oldId, successor] of this.#successors) {
+      const old = this.#find(oldId);
+      if (!old || this.#stopped.has(oldId) || !this.#runs(successor)) continue;
+      if (this.#lost.has(oldId)) continue; // its node cannot be told; R4 decides when it comes back
+      this.#stop(old, this.#leavingOf(old));
+    }
+  }
+
+  #leavingOf(old: InstanceRecord): Leaving {
+    if (old.generation !== this.#service.generation) return 'updating';
+    return old.move !== null || this.#isDraining(old) ? 'migrating' : 'replaced';
+  }
+
+  beginMoves(): void {
+    const { nowMs } = this.#context;
+    for (const instance of this.#kept) {
+      if (this.#stopped.has(instance.id) || this.#lost.has(instance.id) || instance.child === null) continue;
+      const successor = this.#successors.get(instance.id);
+      if (instance.move !== null) {
+        if (nowMs > instance.move.deadlineMs) {
+          this.decisions.push({ do: 'giveUpMove', instance: instance.id });
+          if (successor) this.#stop(successor, 'surplus');
+          this.#successors.delete(instance.id);
+        } else if (!successor) this.#replace(instance, instance.move.target);
+      } else if (this.#isDraining(instance) && !successor) this.#replace(instance, null);
+    }
+  }
+
+  matchCount(): void {
+    const wanted = this.#service.replicas;
+    const counted = this.#kept.filter((instance) => this.#counts(instance));
+    const have = counted.length;
+    for (let missing = wanted - have; missing > 0; missing--) this.#create(this.#lostWithoutSuccessor());
+    if (have <= wanted) return;
+    for (const instance of this.#leastMissed(counted).slice(0, have - wanted)) {
+      this.#stop(instance, 'scaling');
+      const successor = this.#successors.get(instance.id);
+      if (successor) this.#stop(successor, 'surplus');
+    }
+  }
+
+  /** Successors of running instances do not count: they stand for one that counts already. */
+  #counts(instance: InstanceRecord): boolean {
+    if (this.#stopped.has(instance.id)) return false;
+    if (this.#lost.has(instance.id)) return !this.#replaceable(instance);
+    const old = instance.replaces === null ? undefined : this.#find(instance.replaces);
+    return !old || this.#stopped.has(old.id) || (this.#lost.has(old.id) && this.#replaceable(old));
+  }
+
+  #replaceable(instance: InstanceRecord): boolean {
+    return this.#context.state.specOf(instance).disconnect.replace;
+  }
+
+  #lostWithoutSuccessor(): InstanceRecord | null {
+    const taken = new Set(
+      this.decisions.flatMap((decision) => (decision.do === 'create' && decision.replaces ? [decision.replaces] : [])),
+    );
+    return (
+      this.#kept.find(
+        (instance) =>
+          this.#lost.has(instance.id) &&
+          !this.#successors.has(instance.id) &&
+          !taken.has(instance.id) &&
+          this.#replaceable(instance),
+      ) ?? null
+    );
+  }
+
+  /** Whom a smaller service misses least: first what does not run, then old generations, then the newest. */
+  #leastMissed(instances: readonly InstanceRecord[]): InstanceRecord[] {
+    const rank = (instance: InstanceRecord) =>
+      (instance.child === null ? 0 : this.#runs(instance) ? 2 : 1) * 2 +
+      (instance.generation === this.#service.generation ? 1 : 0);
+    return [...instances].sort((a, b) => rank(a) - rank(b) || b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1));
+  }
+
+  update(): void {
+    const { generation } = this.#service;
+    const spec = must(this.#service.specs.get(generation), 'present spec');
+    const outdated = this.#kept.filter(
+      (instance) => instance.generation !== generation && !this.#stopped.has(instance.id) && !this.#lost.has(instance.id),
+    );
+    if (outdated.length === 0) return;
+    const underWay = this.#kept.filter(
+      (instance) =>
+        instance.generation === generation &&
+        !this.#stopped.has(instance.id) &&
+        !this.#lost.has(instance.id) &&
+        !this.#runs(instance),
+    ).length;
+    let room = spec.update.maxParallel - underWay - this.#created;
+    for (const instance of outdated) {
+      if (instance.child === null) {
+        this.#stop(instance, 'updating'); // never ran: the count makes a new one
+        continue;
+      }
+      const successor = this.#successors.get(instance.id);
+      if (successor && successor.generation !== generation) this.#stop(successor, 'surplus');
+      if ((successor && successor.generation === generation) || room <= 0) continue;
+      if (spec.update.order === 'stop-first') this.#stop(instance, 'updating');
+      else this.#create(instance);
+      room -= 1;
+    }
+  }
+
+  placeWaiting(): void {
+    for (const instance of this.#kept) {
+      if (instance.child !== null || this.#stopped.has(instance.id) || this.#unplaced.has(instance.id)) continue;
+      const child = this.#context.findPlace(this.#context.state.specOf(instance), {
+        service: this.#service.key,
+        instance: instance.id,
+        target: instance.target,
+        avoid: instance.avoid,
+      });
+      if (child !== null) this.decisions.push({ do: 'place', instance: instance.id, child });
+    }
+  }
+
+  #replace(instance: InstanceRecord, target: Target | null): void {
+    this.#create(instance, target, instance.child);
+  }
+
+  #create(replaces: InstanceRecord | null, target: Target | null = null, avoid: string | null = null): void {
+    const { generation, key } = this.#service;
+    const number = this.#context.nextNumber();
+    const id = key.startsWith('parent:') ? `${key.slice('parent:'.length)}.${number}` : `${key}-${number}`;
+    // A target inside a child that has the instance already means another place within that child.
+    const effectiveAvoid = target?.cluster != null && target.cluster === avoid ? null : avoid;
+    const child = this.#context.findPlace(must(this.#service.specs.get(generation), 'present spec'), {
+      service: key,
+      instance: id,
+      target,
+      avoid: effectiveAvoid,
+    });
+    this.decisions.push({
+      do: 'create',
+      id,
+      number,
+      service: key,
+      generation,
+      replaces: replaces?.id ?? null,
+      target,
+      avoid: effectiveAvoid,
+      child,
+    });
+    this.#created += 1;
+  }
+
+  #stop(instance: InstanceRecord, leaving: Leaving): void {
+    if (this.#stopped.has(instance.id)) return;
+    this.#stopped.add(instance.id);
+    this.decisions.push({ do: 'stop', instance: instance.id, leaving });
+  }
+
+  #find(id: string): InstanceRecord | undefined {
+    return this.#kept.find((instance) => instance.id === id);
+  }
+
+  #runs(instance: InstanceRecord): boolean {
+    return !this.#lost.has(instance.id) && this.#context.observed.isRunning(instance);
+  }
+
+  #isDraining(instance: InstanceRecord): boolean {
+    return instance.child !== null && (this.#context.state.members.get(instance.child)?.draining ?? false);
+  }
+}

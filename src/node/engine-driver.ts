@@ -1,0 +1,203 @@
+/**
+ * Runs an engine: takes one input at a time, steps the core, drains the effects through the ports. What
+ * runtimes and disk answer comes back as inputs.
+ */
+
+import { must } from '../core/base/assert.ts';
+import { Engine, type EngineEffect, type EngineInit, type EngineInput, type FoundOnNode } from '../core/engine/engine.ts';
+import { readSavedWishes, type SavedWishes } from '../core/engine/saved-wishes.ts';
+import { CodedError } from '../core/model/errors.ts';
+import type { DownMessage, Endpoint } from '../core/model/messages.ts';
+import type { RuntimeName } from '../core/model/service.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { HostPorts } from '../ports/host-ports.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Meter } from '../ports/meter.ts';
+import type { Runtime } from '../ports/runtime.ts';
+import type { Store } from '../ports/store.ts';
+import { ParentLink, type ParentLinkComponents } from './parent-link.ts';
+
+export interface EngineDriverComponents {
+  readonly clock: Clock;
+  readonly store: Store;
+  /** Those that this node has, opened by this driver. */
+  readonly runtimes: readonly Runtime[];
+  readonly meter: Pick<Meter, 'load'>;
+  readonly hostPorts: HostPorts;
+  readonly parent: ParentLinkComponents;
+  readonly logger: Logger;
+  readonly onStreamRequest: (id: string) => void;
+  /** The node cannot go on (its disk is full or gone): the process should end; instances go on. */
+  readonly onFailure: (error: Error) => void;
+}
+
+const WISHES = 'wishes.json';
+/** The longest sleep, so that a clock that jumps does no harm. */
+const WAKE_MAX_MS = 60_000;
+
+export class EngineDriver {
+  readonly core: Engine;
+  readonly #components: EngineDriverComponents;
+  readonly #address: () => string;
+  readonly #runtimes: ReadonlyMap<RuntimeName, Runtime>;
+  readonly #parentLink: ParentLink;
+  readonly #queue: EngineInput[] = [];
+  #stepping = false;
+  #cancelWake: (() => void) | null = null;
+  #closed = false;
+  #saving: Promise<void> = Promise.resolve();
+  parentConnected = false;
+  parentProblem = '';
+
+  /** `address`: where this node's instances can be reached. */
+  constructor(components: EngineDriverComponents, init: EngineInit, address: () => string) {
+    this.#components = components;
+    this.#address = address;
+    this.core = new Engine(init);
+    this.#runtimes = new Map(components.runtimes.map((runtime) => [runtime.name, runtime]));
+    this.#parentLink = new ParentLink(components.parent, {
+      opened: (session) => {
+        this.#parentState(true, '');
+        this.#take({ type: 'uplinkOpened', session });
+      },
+      desiredReceived: (message: Extract<DownMessage, { type: 'desired' }>) =>
+        this.#take({ type: 'uplinkMessageReceived', message }),
+      streamRequested: (id) => components.onStreamRequest(id),
+      closed: (reason) => {
+        this.#parentState(false, reason);
+        this.#take({ type: 'uplinkClosed' });
+      },
+    });
+  }
+
+  /** Takes up what was there before, without any orchestrator, then dials the parent. */
+  async start(): Promise<void> {
+    const stored = await this.#components.store.read(WISHES);
+    const saved = stored ? readSavedWishes(new TextDecoder().decode(stored)) : null;
+    const found: FoundOnNode[] = [];
+    for (const runtime of this.#runtimes.values()) {
+      await runtime.open({
+        exited: (id, exit) => this.#take({ type: 'instanceExited', id, exitCode: exit.exitCode, reason: exit.reason }),
+      });
+      for (const one of await runtime.list()) found.push({ ...one, runtime: runtime.name });
+    }
+    this.#take({ type: 'restored', saved, found });
+    this.#parentLink.open();
+  }
+
+  runtime(name: RuntimeName): Runtime {
+    return must(this.#runtimes.get(name), `runtime ${name}`);
+  }
+
+  /** Lets go of everything; the instances go on. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelWake?.();
+    await this.#parentLink.close();
+    await this.#saving;
+    for (const runtime of this.#runtimes.values()) await runtime.close();
+  }
+
+  #parentState(connected: boolean, problem: string): void {
+    if (connected !== this.parentConnected || problem !== this.parentProblem)
+      this.#components.logger.info({ connected, problem }, 'link to orchestrator');
+    this.parentConnected = connected;
+    this.parentProblem = problem;
+  }
+
+  #take(input: EngineInput): void {
+    if (this.#closed) return;
+    this.#queue.push(input);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        for (const effect of this.core.step(this.#components.clock.nowMs(), next)) this.#perform(effect);
+      }
+    } finally {
+      this.#stepping = false;
+    }
+    this.#sleep();
+  }
+
+  #sleep(): void {
+    this.#cancelWake?.();
+    const delayMs = Math.min(Math.max(this.core.nextWakeMs() - this.#components.clock.nowMs(), 0), WAKE_MAX_MS);
+    this.#cancelWake = this.#components.clock.startTimer(delayMs, () => {
+      this.#take({ type: 'loadMeasured', load: this.#components.meter.load() });
+      this.#take({ type: 'timePassed' });
+    });
+  }
+
+  #perform(effect: EngineEffect): void {
+    const { logger, onFailure } = this.#components;
+    switch (effect.type) {
+      case 'saveWishes':
+        this.#save(effect.wishes);
+        return;
+      case 'startInstance':
+        this.#start(effect).catch(onFailure);
+        return;
+      case 'stopInstance':
+        this.runtime(effect.runtime)
+          .stop(effect.id, effect.graceMs)
+          .then(() => this.#take({ type: 'instanceStopped', id: effect.id }))
+          .catch(onFailure);
+        return;
+      case 'retireInstance':
+        this.#retire(effect).catch(onFailure);
+        return;
+      case 'sendToParent':
+        this.#parentLink.send(effect.message);
+        return;
+      case 'restartUplink':
+        logger.warn({ reason: effect.reason }, 'link to orchestrator starts over');
+        this.#parentLink.reopen(effect.reason).catch(onFailure);
+        return;
+    }
+  }
+
+  /** In order, one at a time: the newest wishes must be the last on disk. */
+  #save(wishes: SavedWishes): void {
+    const { store, onFailure } = this.#components;
+    this.#saving = this.#saving
+      .then(() => store.write(WISHES, new TextEncoder().encode(JSON.stringify(wishes))))
+      .then(() => this.#take({ type: 'wishesSaved', epoch: wishes.epoch, version: wishes.version }))
+      .catch(onFailure);
+  }
+
+  async #start({ assignment, endpoints }: Extract<EngineEffect, { type: 'startInstance' }>): Promise<void> {
+    const { id, spec } = assignment;
+    const startedMs = this.#components.clock.nowMs();
+    try {
+      const hostPorts = await this.#hostPorts(assignment.spec.ports, endpoints);
+      const request = { assignment, hostPorts, address: this.#address() };
+      const reached = await this.runtime(spec.runtime).start(request);
+      this.#components.logger.info({ instance: id, tookMs: this.#components.clock.nowMs() - startedMs }, 'started');
+      this.#take({ type: 'instanceStarted', id, endpoints: reached });
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      this.#components.logger.warn({ instance: id, code: error.code, problem: error.message }, 'did not start');
+      this.#take({ type: 'instanceStartFailed', id, reason: error.message });
+    }
+  }
+
+  /** A restart keeps its ports: whoever was told where the instance is finds it there again. */
+  async #hostPorts(ports: EngineStartPorts, before: readonly Endpoint[]): Promise<Record<string, number>> {
+    const chosen: Record<string, number> = {};
+    for (const port of ports) {
+      const known = port.hostPort ?? before.find((endpoint) => endpoint.name === port.name)?.port;
+      chosen[port.name] = known ?? (await this.#components.hostPorts.pick(port.protocol));
+    }
+    return chosen;
+  }
+
+  async #retire({ id, runtime, graceMs }: Extract<EngineEffect, { type: 'retireInstance' }>): Promise<void> {
+    await this.runtime(runtime).stop(id, graceMs);
+    await this.runtime(runtime).remove(id);
+    this.#components.logger.info({ instance: id }, 'stopped and removed');
+    this.#take({ type: 'instanceRetired', id });
+  }
+}
+
+type EngineStartPorts = Extract<EngineEffect, { type: 'startInstance' }>['assignment']['spec']['ports'];

@@ -1,0 +1,215 @@
+/**
+ * Runs an orchestrator: takes one input at a time, steps the core, drains the effects through the ports.
+ * Synchronous throughout, so that simulation drives the very same code.
+ */
+import type { Result } from '../core/base/result.ts';
+import type { DownMessage } from '../core/model/messages.ts';
+import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
+import type { EventView } from '../core/model/views.ts';
+import {
+  Orchestrator,
+  type OrchestratorEffect,
+  type OrchestratorInit,
+  type OrchestratorInput,
+} from '../core/orchestrator/orchestrator.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log, LogEntry } from '../ports/log.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Downlink } from '../ports/uplink.ts';
+import { ParentLink, type ParentLinkComponents } from './parent-link.ts';
+
+export interface OrchestratorDriverComponents {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly downlink: Downlink;
+  /** How to reach the parent; null for a root. */
+  readonly parent: ParentLinkComponents | null;
+  readonly logger: Logger;
+  /** The parent asks for a stream to be dialled. */
+  readonly onStreamRequest: (id: string) => void;
+  /** The log cannot go on: the process should end. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** How often time alone is looked at: losses, expired pauses, deadlines. */
+const TICK_MS = 500;
+
+export interface Changed {
+  readonly kind: 'service' | 'instance' | 'child';
+  readonly name: string;
+}
+
+export interface OrchestratorWatcher {
+  changed(changes: readonly Changed[]): void;
+  happened(event: EventView): void;
+}
+
+export class OrchestratorDriver {
+  readonly core: Orchestrator;
+  readonly #components: OrchestratorDriverComponents;
+  readonly #parentLink: ParentLink | null;
+  readonly #queue: OrchestratorInput[] = [];
+  readonly #tickets = new Map<number, (answer: Result<RequestOutcome, RequestRefusal>) => void>();
+  readonly #watchers = new Set<OrchestratorWatcher>();
+  #nextTicket = 1;
+  #stepping = false;
+  #cancelTick: (() => void) | null = null;
+  #closed = false;
+  parentConnected = false;
+  parentProblem = '';
+  parentSinceMs = 0;
+
+  constructor(components: OrchestratorDriverComponents, init: OrchestratorInit) {
+    this.#components = components;
+    this.core = new Orchestrator(init);
+    this.#parentLink = components.parent && new ParentLink(components.parent, this.#parentListener());
+  }
+
+  /** Resolves when the log is read and children may come. */
+  async start(): Promise<void> {
+    const { log, downlink } = this.#components;
+    await log.open({
+      restored: (snapshot, index) => this.#take({ type: 'snapshotRestored', snapshot: decode(snapshot), index }),
+      committed: (entries) => this.#entriesCommitted(entries),
+      ready: (leads) => this.#take({ type: 'logReady', leads }),
+      dropped: (proposal, reason) => this.#take({ type: 'proposalDropped', proposal, reason }),
+      failed: (error) => this.#components.onFailure(error),
+    });
+    await downlink.open({
+      received: (child, message) => this.#take({ type: 'childMessageReceived', child, message }),
+      closed: (child) => this.#take({ type: 'childLinkClosed', child }),
+    });
+    this.#parentLink?.open();
+    this.#tick();
+  }
+
+  /** Resolves when the request is committed or refused. */
+  submit(request: ClientRequest, idempotencyKey?: string): Promise<Result<RequestOutcome, RequestRefusal>> {
+    return new Promise((resolve) => {
+      const ticket = this.#nextTicket++;
+      this.#tickets.set(ticket, resolve);
+      this.#take({ type: 'requestReceived', ticket, request, idempotencyKey });
+    });
+  }
+
+  watch(watcher: OrchestratorWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Asks a child to dial a stream back. */
+  askForStream(child: string, id: string): void {
+    this.#components.downlink.send(child, { type: 'stream', id });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelTick?.();
+    await this.#parentLink?.close();
+    await this.#components.downlink.close();
+    await this.#components.log.close();
+    for (const answer of this.#tickets.values())
+      answer({ ok: false, error: { code: 'unavailable', what: 'shutting down', details: [] } });
+    this.#tickets.clear();
+  }
+
+  #parentListener() {
+    return {
+      opened: (session: string) => {
+        this.#parentState(true, '');
+        this.#take({ type: 'uplinkOpened', session });
+      },
+      desiredReceived: (message: Extract<DownMessage, { type: 'desired' }>) =>
+        this.#take({ type: 'uplinkMessageReceived', message }),
+      streamRequested: (id: string) => this.#components.onStreamRequest(id),
+      closed: (reason: string) => {
+        this.#parentState(false, reason);
+        this.#take({ type: 'uplinkClosed' });
+      },
+    };
+  }
+
+  #parentState(connected: boolean, problem: string): void {
+    if (connected !== this.parentConnected) this.#components.logger.info({ connected, problem }, 'link to parent');
+    this.parentConnected = connected;
+    this.parentProblem = problem;
+    this.parentSinceMs = this.#components.clock.nowMs();
+  }
+
+  #entriesCommitted(entries: readonly LogEntry[]): void {
+    for (const entry of entries)
+      this.#take({ type: 'entryCommitted', index: entry.index, data: decode(entry.data), proposal: entry.proposal });
+  }
+
+  #take(input: OrchestratorInput): void {
+    if (this.#closed) return;
+    this.#queue.push(input);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#drain(this.core.step(this.#components.clock.nowMs(), next));
+      }
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #drain(effects: readonly OrchestratorEffect[]): void {
+    const { log, downlink, logger } = this.#components;
+    const changes = new Map<string, Changed>();
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'propose':
+          log.propose(effect.proposal, encode(effect.data));
+          break;
+        case 'answer':
+          this.#tickets.get(effect.ticket)?.(effect.answer);
+          this.#tickets.delete(effect.ticket);
+          break;
+        case 'sendToChild':
+          downlink.send(effect.child, effect.message);
+          break;
+        case 'disconnectChild':
+          downlink.disconnect(effect.child);
+          break;
+        case 'sendToParent':
+          this.#parentLink?.send(effect.message);
+          break;
+        case 'restartUplink':
+          logger.warn({ reason: effect.reason }, 'link to parent starts over');
+          this.#parentLink?.reopen(effect.reason).catch(this.#components.onFailure);
+          break;
+        case 'compact':
+          log.compact(encode(effect.snapshot), effect.index).catch(this.#components.onFailure);
+          break;
+        case 'changed':
+          changes.set(`${effect.kind}/${effect.name}`, effect);
+          break;
+        case 'happened':
+          logger[effect.event.level === 'warning' ? 'warn' : 'info']({ subject: effect.event.subject }, effect.event.message);
+          for (const watcher of this.#watchers) watcher.happened(effect.event);
+          break;
+      }
+    }
+    if (changes.size > 0) for (const watcher of this.#watchers) watcher.changed([...changes.values()]);
+  }
+
+  #tick(): void {
+    if (this.#closed) return;
+    this.#take({ type: 'timePassed' });
+    this.#cancelTick = this.#components.clock.startTimer(TICK_MS, () => this.#tick());
+  }
+}
+
+// TextEncoder and TextDecoder are the same everywhere; nothing here needs Node's Buffer.
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+function encode(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+function decode(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}

@@ -1,0 +1,7 @@
+/** Finds free ports on the node for instances that do not ask for a fixed one. */
+import type { PortSpec } from '../core/model/service.ts';
+
+export interface HostPorts {
+  /** A port that nothing listens on right now and that this node has not handed out a moment ago. */
+  pick(protocol: PortSpec['protocol']): Promise<number>;
+}
