@@ -56,7 +56,7 @@ export function enclose(circles: readonly Circle[]): { position: { latitude: num
   let radiusKm = 0;
   for (const circle of circles) radiusKm = Math.max(radiusKm, distanceKm(position, circle.position) + circle.radiusKm);
   // To whole metres, upwards: nobody stands outside, and equal circles stay equal.
-  return { position, radiusKm: Math.ceil(radiusKm * 1000 - 1e-6) / 1000 };
+  return { position, radiusKm: Math.max(0, Math.ceil(radiusKm * 1000 - 1e-6)) / 1000 };
 }
 
 function meanOf(circles: readonly Circle[], axis: keyof Point): number {

@@ -8,7 +8,7 @@ export const ZERO: ResourceVector = { cpuMilli: 0, memoryBytes: 0, diskBytes: 0 
 export function requirementOf(spec: Pick<ServiceSpec, 'resources'>): ResourceVector {
   const { cpu, memory, disk } = spec.resources;
   // 0.07 * 1000 is 70.00000000000001: only what exceeds the error of the multiplication is rounded up.
-  return { cpuMilli: Math.ceil(cpu * 1000 - 1e-6), memoryBytes: Math.ceil(memory), diskBytes: Math.ceil(disk) };
+  return { cpuMilli: Math.max(0, Math.ceil(cpu * 1000 - 1e-6)), memoryBytes: Math.ceil(memory), diskBytes: Math.ceil(disk) };
 }
 
 export function add(a: ResourceVector, b: ResourceVector): ResourceVector {
@@ -45,10 +45,6 @@ export function fits(need: ResourceVector, free: ResourceVector): boolean {
 /** Whether whatever fits into `b` fits into `a` too. */
 export function dominates(a: ResourceVector, b: ResourceVector): boolean {
   return fits(b, a);
-}
-
-export function equal(a: ResourceVector, b: ResourceVector): boolean {
-  return a.cpuMilli === b.cpuMilli && a.memoryBytes === b.memoryBytes && a.diskBytes === b.diskBytes;
 }
 
 /**

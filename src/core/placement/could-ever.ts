@@ -5,15 +5,15 @@
  * they pass.
  */
 import { ok, type Result, refused } from '../base/result.ts';
-import { explainEver, type Refusal } from './explain.ts';
+import { everExplainer, type Refusal } from './explain.ts';
 import { type Candidate, demandOf, type Requirement } from './requirement.ts';
 
 /** Refused when no candidate could ever take the requirement, with the reason for each; of no candidates, with none. */
 export function couldEver(requirement: Requirement, candidates: readonly Candidate[]): Result<null, readonly Refusal[]> {
-  const demand = demandOf(requirement);
+  const explain = everExplainer(demandOf(requirement));
   const refusals: Refusal[] = [];
   for (const candidate of candidates) {
-    const refusal = explainEver(demand, candidate);
+    const refusal = explain(candidate);
     if (refusal === null) return ok(null);
     refusals.push(refusal);
   }

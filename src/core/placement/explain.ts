@@ -1,6 +1,6 @@
 /**
  * Why a candidate cannot take a demand, in words for the person who waits for it. Written only when somebody
- * asks: the filter itself builds no text. `explain` refuses exactly whom `fitOf` refuses.
+ * asks: the filter itself builds no text. An explainer refuses exactly whom `fitOf` refuses.
  */
 
 import { distanceKm } from '../capacity/geo.ts';
@@ -44,26 +44,33 @@ export interface Refusal {
   readonly detail: string;
 }
 
-/** Why the candidate cannot take the demand now; null when it can. */
-export function explain(demand: Demand, candidate: Candidate): Refusal | null {
+/** Says of each candidate why it cannot take the demand now; null when it can. */
+export function explainer(demand: Demand): (candidate: Candidate) => Refusal | null {
+  const traits = traitsOf(demand);
+  return (candidate) => explain(demand, traits, candidate);
+}
+
+/** Says of each candidate why it could not take the demand even with nothing else on it; null when it might. */
+export function everExplainer(demand: Demand): (candidate: Candidate) => Refusal | null {
+  const traits = traitsOf(demand);
+  return (candidate) => explainByNature(demand, traits, candidate, (group) => [group.largest], 'ever');
+}
+
+function explain(demand: Demand, traits: readonly Trait[], candidate: Candidate): Refusal | null {
   const refuse = (kind: RefusalKind, detail: string): Refusal => ({ child: candidate.name, kind, detail });
   if (!candidate.connected) return refuse('not_connected', 'not connected');
   if (candidate.cordoned) return refuse('cordoned', 'cordoned');
   const reason = demand.exclude.get(candidate.name);
   if (reason !== undefined) return refuse('excluded', reason);
-  const unmet = explainByNature(demand, candidate, (group) => group.points.map((point) => point.free), 'free');
+  const unmet = explainByNature(demand, traits, candidate, (group) => group.points.map((point) => point.free), 'free');
   if (unmet) return unmet;
   const port = takenPort(demand, candidate);
   return port === undefined ? null : refuse('host_port', `host port ${port} in use`);
 }
 
-/** Why the candidate could not take the demand even with nothing else on it; null when it might. */
-export function explainEver(demand: Demand, candidate: Candidate): Refusal | null {
-  return explainByNature(demand, candidate, (group) => [group.largest], 'ever');
-}
-
 function explainByNature(
   demand: Demand,
+  traits: readonly Trait[],
   candidate: Candidate,
   roomOf: (group: SummaryGroup) => readonly ResourceVector[],
   when: 'free' | 'ever',
@@ -78,15 +85,15 @@ function explainByNature(
   if (summary.groups.length === 0) return refuse('no_nodes', one ? 'has not reported what it has' : 'has no nodes');
 
   let matching: readonly SummaryGroup[] = summary.groups;
-  const asked: string[] = [];
-  for (const trait of traitsOf(demand, openLocation(demand, candidate))) {
-    asked.push(trait.term);
+  const location = openLocation(demand, candidate);
+  for (const trait of traits) {
+    if (trait.kind === 'location' && location === null) continue;
     const narrowed = matching.filter((group) => trait.answer(group) !== NO);
     if (narrowed.length === 0) {
-      const alone = summary.groups.some((group) => trait.answer(group) !== NO);
-      return alone
-        ? refuse('combination', `no single node has all of: ${asked.join(', ')}`)
-        : refuse(trait.kind, trait.detail(summary.groups, one));
+      if (!summary.groups.some((group) => trait.answer(group) !== NO))
+        return refuse(trait.kind, trait.detail(summary.groups, one));
+      const asked = traits.slice(0, traits.indexOf(trait) + 1).map(({ term }) => term);
+      return refuse('combination', `no single node has all of: ${asked.join(', ')}`);
     }
     matching = narrowed;
   }
@@ -104,7 +111,8 @@ interface Trait {
   readonly detail: (groups: readonly SummaryGroup[], one: boolean) => string;
 }
 
-function traitsOf(demand: Demand, location: string | null): Trait[] {
+function traitsOf(demand: Demand): Trait[] {
+  const { area, location } = demand;
   const traits: Trait[] = [];
   if (demand.architectures.length > 0) {
     const wanted = demand.architectures.join(' or ');
@@ -140,7 +148,6 @@ function traitsOf(demand: Demand, location: string | null): Trait[] {
       answer: (group) => locationAnswer(location, group),
       detail: (_groups, one) => `${one ? 'not' : 'no node'} in location ${location}`,
     });
-  const { area } = demand;
   if (area !== null) {
     const circle = `within ${distanceText(area.radiusKm)} of ${area.center.latitude},${area.center.longitude}`;
     traits.push({

@@ -115,7 +115,7 @@ export function takenPort(demand: Demand, candidate: Candidate): string | undefi
   return demand.hostPorts.find((port) => candidate.usedHostPorts?.has(port) === true);
 }
 
-/** What of the candidate can take the demand; null when nothing can (`explain` says why). */
+/** What of the candidate can take the demand; null when nothing can (an explainer says why). */
 export function fitOf(demand: Demand, candidate: Candidate, summary: Summary = candidate.summary): Fit | null {
   if (!isOpen(demand, candidate)) return null;
   const named = nameAnswer(demand, candidate);

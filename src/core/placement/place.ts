@@ -15,7 +15,7 @@ import { compareText } from '../capacity/groups.ts';
 import { reserve } from '../capacity/reserve.ts';
 import type { PlacementPolicyName } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
-import { explain, type Refusal } from './explain.ts';
+import { explainer, type Refusal } from './explain.ts';
 import { type Fit, fitOf } from './filter.ts';
 import { Heap } from './heap.ts';
 import { POLICIES, type Policy } from './policies.ts';
@@ -101,7 +101,8 @@ export function reserveFor(requirement: Requirement, candidate: Candidate): Summ
 }
 
 function refusalsOf(demand: Demand, candidates: readonly Candidate[]): Refusal[] {
-  return candidates.map((candidate) => must(explain(demand, candidate), `why ${candidate.name} was refused`));
+  const explain = explainer(demand);
+  return candidates.map((candidate) => must(explain(candidate), `why ${candidate.name} was refused`));
 }
 
 /** A candidate that passed the filter, with its score. */
