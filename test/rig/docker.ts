@@ -181,12 +181,16 @@ async function isAbandoned(bridge: string): Promise<boolean> {
   return /^\d+$/.test(owner.trim()) && !existsSync(`/proc/${owner.trim()}`);
 }
 
-/** A root file system with busybox and a link for each applet, as a tar at `tarPath`; `directory` is scratch space. */
-export async function writeBusyboxTar(directory: string, tarPath: string): Promise<void> {
+/**
+ * A root file system with busybox and a link for each applet, as a tar at `tarPath`; `directory` is scratch space.
+ * Of equal `release` the content is equal, and engines keep it once.
+ */
+export async function writeBusyboxTar(directory: string, tarPath: string, release = 'busybox'): Promise<void> {
   const root = join(directory, 'root');
   for (const folder of ['bin', 'etc', 'tmp', 'var']) await mkdir(join(root, folder), { recursive: true });
   await copyFile('/bin/busybox', join(root, 'bin/busybox'));
   await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\n');
+  await writeFile(join(root, 'etc/release'), `${release}\n`);
   const { stdout } = await run('/bin/busybox', ['--list']);
   const applets = stdout.split('\n').filter((applet) => applet !== '' && applet !== 'busybox');
   await Promise.all(applets.map((applet) => symlink('busybox', join(root, 'bin', applet))));
