@@ -59,7 +59,9 @@ describe('opening', () => {
     await writeFile(join(root, 'thesis.tex'), 'x');
     await expect(openDataDirectory(root)).rejects.toMatchObject({ code: 'data_dir_foreign' });
     expect(await readdir(root)).toEqual(['thesis.tex']);
-    await expect(openDataDirectory(join(root, 'thesis.tex'))).rejects.toMatchObject({ code: 'data_dir_foreign' });
+    await symlink(join(root, 'nothing'), join(root, 'dangling'));
+    for (const path of [join(root, 'thesis.tex'), join(root, 'thesis.tex/data'), join(root, 'dangling'), '/proc/nowhere/data'])
+      await expect(openDataDirectory(path), path).rejects.toMatchObject({ code: 'data_dir_foreign' });
   });
 
   it('takes a mounted file system, and one whose first start was cut short', async () => {

@@ -13,6 +13,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOTDIR: 'data_dir_foreign',
   EEXIST: 'data_dir_foreign',
   EISDIR: 'data_dir_foreign',
+  ENOENT: 'data_dir_foreign',
   EIO: 'data_dir_corrupt',
   EMFILE: 'unavailable',
   ENFILE: 'unavailable',
@@ -93,17 +94,35 @@ export async function removeFile(directory: string, name: string): Promise<void>
  */
 export async function makePrivateDirectory(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { mode: 0o700 });
-    await syncDirectory(dirname(directory));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' && dirname(directory) !== directory) {
+    if (!(await makeOne(directory))) {
       await makePrivateDirectory(dirname(directory));
-      await makePrivateDirectory(directory);
-      return;
+      // Now an ENOENT is no missing parent any more: /proc, for one, takes no directories.
+      await mkdir(directory, { mode: 0o700 });
+      await syncDirectory(dirname(directory));
     }
-    const isThere = systemCode(error) === 'EEXIST' && (await stat(directory)).isDirectory();
-    if (!isThere) throw codedFileError(error);
+  } catch (error) {
+    throw codedFileError(error);
   }
+}
+
+/** False when its parent is missing. */
+async function makeOne(directory: string): Promise<boolean> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' && dirname(directory) !== directory) return false;
+    if (systemCode(error) === 'EEXIST' && (await isDirectory(directory))) return true;
+    throw error;
+  }
+  await syncDirectory(dirname(directory));
+  return true;
+}
+
+function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 async function syncDirectory(directory: string): Promise<void> {

@@ -173,7 +173,7 @@ export class LevelLog implements Log {
   async #replace(content: Uint8Array, index: number): Promise<void> {
     if (this.#ended !== null) throw this.#failure ?? new CodedError('unavailable', this.#ended);
     const before = this.#snapshot;
-    if (before && index <= before.index) return;
+    if (index <= (before?.index ?? 0)) return;
     const next: SnapshotRecord = { index, bytes: content.length };
     const pieces = pieceCount(next.bytes);
     for (let piece = 0; piece < pieces; piece += 1) {
