@@ -11,7 +11,7 @@
  * Under systemd the unit needs `Delegate=yes`, and `KillMode=process` so that instances outlive a restart.
  */
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ioErrorCode } from './io-errors.ts';
 
 export interface ResourceLimits {
@@ -43,8 +43,8 @@ export function parseCgroupMounts(mountInfo: string, ownGroups: string): CgroupM
     const [, , , root = '/', mountPoint = ''] = before.split(' ');
     const [type, , options = ''] = after.split(' ');
     const parentsOf = (path = '/') => {
-      const below = root !== '/' && path.startsWith(root) ? path.slice(root.length) : path;
-      return [...new Set([join(mountPoint, below), mountPoint])];
+      const below = root !== '/' && `${path}/`.startsWith(`${root}/`) ? path.slice(root.length) : path;
+      return [...new Set([resolve(mountPoint, `.${below}`), mountPoint])];
     };
     if (type === 'cgroup2') {
       mounts.push({ version: 2, controllers: ['memory', 'cpu'], parents: parentsOf(own.get('')) });

@@ -4,19 +4,32 @@
  *
  * Rotation copies and truncates: the instance keeps its file open, and as it appends (O_APPEND), it goes on at
  * the new end. What it writes between the last read and the truncation is lost: microseconds, once in
- * limits.instanceLogBytes. The file may pass its limit between two checks, or while this program is down; the
+ * limits.instanceLogBytes, unless it writes faster than a file can be copied. The file may pass its limit between two checks, or while this program is down; the
  * next check cuts it to the newest.
  *
  * Readers count in positions that never fall back: bytes since this object began, the older file's included.
  * The older file holds [#olderStart, #start), the current one [#start, ...). So a follower walks through any
  * number of rotations without loss or repetition, unless it is slower than the log for two whole files.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, watch, writeSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import {
+  closeSync,
+  type FSWatcher,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+  watch,
+  writeSync,
+} from 'node:fs';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogQuery } from '../../ports/runtime.ts';
 
 const CHUNK_BYTES = 64 * 1024;
+/** Chunks copied at most while nothing else of this program runs. */
+const LAST_ROUNDS = 8;
 const NEWLINE = 0x0a;
 
 export class LogFile {
@@ -42,24 +55,9 @@ export class LogFile {
     return openSync(this.#current, 'a', 0o640);
   }
 
-  get needsRotation(): boolean {
-    return sizeOf(this.#current) > this.#maxBytes;
-  }
-
-  /** Brings both files back under their limit. */
-  async rotate(): Promise<void> {
-    await this.#exclusively(async () => {
-      if (this.#closed || !this.needsRotation) return;
-      const source = await open(this.#current, 'r+');
-      try {
-        const from = Math.max(0, (await source.stat()).size - this.#maxBytes);
-        const moved = await this.#moveToOlder(source, from);
-        this.#olderStart = this.#start + (moved.kept ? from : moved.end);
-        this.#start += moved.end;
-      } finally {
-        await source.close();
-      }
-    });
+  /** Brings both files back under their limit, and lets followers look, for file systems that tell no changes. */
+  async check(): Promise<void> {
+    if (sizeOf(this.#current) > this.#maxBytes) await this.#exclusively(() => this.#rotate());
     this.#wake();
   }
 
@@ -72,10 +70,7 @@ export class LogFile {
       dirty = true;
       wakeUp();
     };
-    if (query.follow) closeSync(this.openForAppend());
-    const watcher = query.follow ? watch(this.#current, { persistent: false }, changed) : null;
-    // A watch that breaks must not take the program with it; the next rotation check still wakes the reader.
-    watcher?.on('error', changed);
+    const watcher = query.follow ? this.#watch(changed) : null;
     query.signal.addEventListener('abort', changed);
     this.#wakeUps.add(changed);
     const over = () => query.signal.aborted || this.#closed;
@@ -111,6 +106,31 @@ export class LogFile {
     this.#wake();
   }
 
+  async #rotate(): Promise<void> {
+    if (this.#closed) return;
+    const source = await open(this.#current, 'r+');
+    try {
+      const from = Math.max(0, (await source.stat()).size - this.#maxBytes);
+      const moved = await this.#moveToOlder(source, from);
+      this.#olderStart = this.#start + (moved.kept ? from : moved.end);
+      this.#start += moved.end;
+    } finally {
+      await source.close();
+    }
+  }
+
+  /** null where the system has no watch left; then `check` alone wakes the reader. */
+  #watch(changed: () => void): FSWatcher | null {
+    closeSync(this.openForAppend());
+    try {
+      const watcher = watch(this.#current, { persistent: false }, changed);
+      watcher.on('error', changed);
+      return watcher;
+    } catch {
+      return null;
+    }
+  }
+
   #wake(): void {
     for (const wakeUp of this.#wakeUps) wakeUp();
   }
@@ -126,14 +146,16 @@ export class LogFile {
       const target = await open(temporary, 'w', 0o640);
       try {
         let end = from + (await copyRange(source, target, from));
-        // The last of it synchronously, so that the instance has the least time to write what nobody reads.
+        // The last of it synchronously, so that the instance has the least time to write what nobody reads; with an end,
+        // as a flood may well be faster than this.
         const rest = Buffer.allocUnsafe(CHUNK_BYTES);
-        for (let count = 1; count > 0; end += count) {
-          count = readSync(source.fd, rest, 0, rest.length, end);
-          writeSync(target.fd, rest, 0, count);
+        for (let round = 0; round < LAST_ROUNDS; round += 1) {
+          const count = readSync(source.fd, rest, 0, rest.length, end);
+          if (count === 0) break;
+          end += writeSync(target.fd, rest, 0, count);
         }
+        renameSync(temporary, this.#older);
         ftruncateSync(source.fd, 0);
-        await rename(temporary, this.#older);
         return { end, kept: true };
       } finally {
         await target.close();

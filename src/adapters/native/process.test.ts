@@ -1,11 +1,12 @@
-import { runtimeConformance } from '../../../test/conformance/runtime.ts';
+import { type RuntimeFixture, runtimeConformance } from '../../../test/conformance/runtime.ts';
+import { Cgroups } from './cgroup.ts';
 import { createProcessRuntime } from './process.ts';
 import { clock, leftovers } from './testing.ts';
 
 const node = (script: string) => ({ runtime: 'process' as const, command: [process.execPath, '-e', script] });
 const shell = (script: string) => ({ runtime: 'process' as const, command: ['sh', '-c', script] });
 
-runtimeConformance('process', () => ({
+const fixture = (cgroups?: Cgroups): RuntimeFixture => ({
   programs: {
     serve: () => ({
       ...node('require("http").createServer((_, r) => r.end("hello")).listen(process.env.PORT, "127.0.0.1")'),
@@ -25,6 +26,9 @@ runtimeConformance('process', () => ({
     environment: (env) => ({ ...shell('env; echo end; exec sleep 1000'), env, ports: [{}, { name: 'second-one' }] }),
     missing: () => ({ runtime: 'process', command: ['no-such-program-anywhere'] }),
   },
-  create: (directory, nodeUid) => createProcessRuntime({ clock }, { directory, nodeUid }),
+  create: (directory, nodeUid) => createProcessRuntime({ clock, cgroups }, { directory, nodeUid }),
   leftovers: (directory, nodeUid, id) => leftovers('process', directory, nodeUid, id),
-}));
+});
+
+runtimeConformance('process', () => fixture());
+runtimeConformance('process, on a system without control groups', () => fixture(Cgroups.none()));

@@ -3,15 +3,14 @@ import { release } from 'node:os';
 import { resolve } from 'node:path';
 import { assert } from '../../core/base/assert.ts';
 import type { Assignment } from '../../core/model/messages.ts';
-import type { Clock } from '../../ports/clock.ts';
 import type { Detection, Runtime } from '../../ports/runtime.ts';
 import { nodePath } from './environment.ts';
 import { checkWorkingDir, findExecutable } from './executable.ts';
 import type { InstanceFolders, Launch, Launcher } from './launcher.ts';
-import { type NativeInit, NativeRuntime } from './supervisor.ts';
+import { type NativeComponents, type NativeInit, NativeRuntime } from './supervisor.ts';
 
-export function createProcessRuntime(components: { readonly clock: Clock }, init: NativeInit): Runtime {
-  return new NativeRuntime({ launcher: new ProcessLauncher(), clock: components.clock }, init);
+export function createProcessRuntime(components: NativeComponents, init: NativeInit): Runtime {
+  return new NativeRuntime(new ProcessLauncher(), components, init);
 }
 
 class ProcessLauncher implements Launcher {

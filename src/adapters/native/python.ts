@@ -6,20 +6,19 @@ import { promisify } from 'node:util';
 import { assert } from '../../core/base/assert.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { Assignment } from '../../core/model/messages.ts';
-import type { Clock } from '../../ports/clock.ts';
 import type { Detection, Runtime } from '../../ports/runtime.ts';
 import { nodePath } from './environment.ts';
 import { findExecutable } from './executable.ts';
 import { fileFailure } from './io-errors.ts';
 import type { InstanceFolders, Launch, Launcher } from './launcher.ts';
-import { type NativeInit, NativeRuntime } from './supervisor.ts';
+import { type NativeComponents, type NativeInit, NativeRuntime } from './supervisor.ts';
 
 /** The oldest that scripts may count on; Debian 10's has 3.7, Ubuntu 20.04's 3.8. */
 const OLDEST_MINOR = 8;
 const DETECT_TIMEOUT_MS = 10_000;
 
-export function createPythonRuntime(components: { readonly clock: Clock }, init: NativeInit): Runtime {
-  return new NativeRuntime({ launcher: new PythonLauncher(nodePath()), clock: components.clock }, init);
+export function createPythonRuntime(components: NativeComponents, init: NativeInit): Runtime {
+  return new NativeRuntime(new PythonLauncher(nodePath()), components, init);
 }
 
 type Python = { readonly executable: string; readonly version: string } | { readonly missing: string };

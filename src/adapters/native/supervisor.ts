@@ -15,10 +15,9 @@
  * Everything that changes an instance takes turns per id (`#turns`). Exits are told from such a turn, so never
  * before the start that they belong to.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { assert, must } from '../../core/base/assert.ts';
 import { limits } from '../../core/base/limits.ts';
@@ -35,47 +34,36 @@ import type {
   RuntimeListener,
   StartRequest,
 } from '../../ports/runtime.ts';
-import { Cgroups, cgroupMembers, enterAndExec, ranOutOfMemory, removeCgroups } from './cgroup.ts';
+import { Cgroups, cgroupMembers, removeCgroups } from './cgroup.ts';
 import { instanceEnvironment, marks } from './environment.ts';
-import { fileFailure, ioErrorCode } from './io-errors.ts';
-import type { InstanceFolders, Launch, Launcher } from './launcher.ts';
+import { fileFailure } from './io-errors.ts';
+import type { InstanceFolders, Launcher } from './launcher.ts';
 import { LogFile } from './log-file.ts';
-import { bootId, findProcesses, isEnded, readStat, signalProcess } from './proc.ts';
+import { bootId, findProcesses, signalProcess } from './proc.ts';
 import { type InstanceRecord, readRecord, writeRecord } from './record.ts';
+import { execute, exitOf, isAlive, membersOf, type Run, runOf, startFailure, unwitnessedExit } from './run.ts';
 import { Turns } from './turns.ts';
 
 /** How soon the end of an adopted process is noticed. */
 const POLL_MS = 500;
 /** How often the size of running instances' output is looked at. */
 const LOG_CHECK_MS = 1_000;
-/** How often a process that has been told to end is looked at. */
+/** How often a process that has been told to end is looked at, in the long run. */
 const END_CHECK_MS = 20;
 /** How long the kernel may take to carry out SIGKILL; a process stuck in a device may take for ever. */
 const KILL_BOUND_MS = 10_000;
 
-const ENDED_MEANWHILE: RuntimeExit = { exitCode: null, reason: 'ended while tendril was not running' };
-const ENDED_ADOPTED: RuntimeExit = {
-  exitCode: null,
-  reason: 'ended; with which code is unknown, as tendril was restarted meanwhile',
-};
+export interface NativeComponents {
+  readonly clock: Clock;
+  /** What limits instances; without, what the system offers. */
+  readonly cgroups?: Cgroups | undefined;
+}
 
 export interface NativeInit {
   /** The runtime's own directory, one folder an instance. */
   readonly directory: string;
   /** Sets this node's processes apart from those of any other on the machine. */
   readonly nodeUid: string;
-}
-
-/** One life of an instance's leader. */
-interface Run {
-  readonly pid: number;
-  readonly startTicks: number;
-  readonly cgroups: readonly string[];
-  /** null when adopted. */
-  readonly child: ChildProcess | null;
-  stopRequested: boolean;
-  /** Set once the leader has ended. */
-  exit: RuntimeExit | null;
 }
 
 interface Instance {
@@ -93,20 +81,21 @@ export class NativeRuntime implements Runtime {
   readonly #launcher: Launcher;
   readonly #clock: Clock;
   readonly #init: NativeInit;
-  readonly #boot = bootId();
+  #boot = '';
   readonly #turns = new Turns();
   readonly #instances = new Map<string, Instance>();
-  #cgroups: Cgroups | null = null;
+  #cgroups: Cgroups | null;
   #listener: RuntimeListener | null = null;
   #cancelPoll: (() => void) | null = null;
   #cancelLogCheck: (() => void) | null = null;
   #closed = false;
 
-  constructor(components: { readonly launcher: Launcher; readonly clock: Clock }, init: NativeInit) {
+  constructor(launcher: Launcher, components: NativeComponents, init: NativeInit) {
     assert(/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(init.nodeUid), `"${init.nodeUid}" cannot name files`);
-    this.name = components.launcher.name;
-    this.#launcher = components.launcher;
+    this.name = launcher.name;
+    this.#launcher = launcher;
     this.#clock = components.clock;
+    this.#cgroups = components.cgroups ?? null;
     this.#init = init;
   }
 
@@ -118,6 +107,7 @@ export class NativeRuntime implements Runtime {
 
   async open(listener: RuntimeListener): Promise<void> {
     this.#listener = listener;
+    this.#boot = bootId();
     const orphanedCgroups: string[] = [];
     try {
       mkdirSync(this.#init.directory, { recursive: true, mode: 0o750 });
@@ -251,9 +241,7 @@ export class NativeRuntime implements Runtime {
 
   /** In the same breath as the execution: until the loop turns, the kernel keeps even a process that has ended. */
   #adoptChild(instance: Instance, child: ChildProcess, cgroups: readonly string[], endpoints: readonly Endpoint[]): void {
-    const pid = must(child.pid, 'id of a process that runs');
-    const startTicks = must(readStat(pid), `process ${pid}`).startTicks;
-    const run: Run = { pid, startTicks, cgroups, child, stopRequested: false, exit: null };
+    const run = runOf(child, cgroups);
     child.on('exit', (code, signal) => this.#leaderEnded(instance, run, exitOf(code, signal, cgroups)));
     child.unref();
     writeRecord(instance.folders.own, this.#recordOf(run, endpoints, null));
@@ -288,7 +276,7 @@ export class NativeRuntime implements Runtime {
       // A full disk. The record still names a process that is gone, so the next tendril finds the same, but for the code.
     }
     if (!run.stopRequested) this.#listener?.exited(instance.id, exit);
-    await instance.log.rotate().catch(() => {});
+    await instance.log.check().catch(() => {});
   }
 
   async #end(id: string, graceMs: number): Promise<void> {
@@ -321,14 +309,7 @@ export class NativeRuntime implements Runtime {
   }
 
   #members(id: string, run: Run | null, cgroups: readonly string[]): number[] {
-    // Once the leader is gone its id may name another's process or session; until then it names ours.
-    const leader = run !== null && isAlive(run) ? run.pid : null;
-    const rest =
-      cgroups.length > 0
-        ? cgroupMembers(cgroups)
-        : findProcesses(marks(this.#init.nodeUid, this.name, id), leader).map(({ pid }) => pid);
-    // Its leader may be on the way into the group still.
-    return [...new Set(leader === null ? rest : [leader, ...rest])];
+    return membersOf(run, cgroups, marks(this.#init.nodeUid, this.name, id));
   }
 
   // --- coming back
@@ -353,7 +334,7 @@ export class NativeRuntime implements Runtime {
       instance.run = run;
       return [];
     }
-    writeRecord(instance.folders.own, this.#recordOf(run, record.endpoints, outOfMemoryOr(ENDED_MEANWHILE, cgroups)));
+    writeRecord(instance.folders.own, this.#recordOf(run, record.endpoints, unwitnessedExit('while down', cgroups)));
     return cgroups;
   }
 
@@ -391,15 +372,14 @@ export class NativeRuntime implements Runtime {
     for (const instance of this.#instances.values()) {
       const { run } = instance;
       if (run === null || run.child !== null || run.exit !== null || run.stopRequested) continue;
-      if (!isAlive(run)) this.#leaderEnded(instance, run, outOfMemoryOr(ENDED_ADOPTED, run.cgroups));
+      if (!isAlive(run)) this.#leaderEnded(instance, run, unwitnessedExit('while adopted', run.cgroups));
     }
   }
 
   async #checkLogs(): Promise<void> {
     for (const { log } of this.#instances.values()) {
-      if (!log.needsRotation) continue;
       // A failing disk must not end the rounds; the next one tries again.
-      await log.rotate().catch(() => {});
+      await log.check().catch(() => {});
     }
   }
 
@@ -419,50 +399,15 @@ export class NativeRuntime implements Runtime {
 
   /** Whether `holds` came true within the bound. */
   async #waitUntil(boundMs: number, holds: () => boolean): Promise<boolean> {
-    for (let waitedMs = 0; !holds(); waitedMs += END_CHECK_MS) {
+    let waitedMs = 0;
+    while (!holds()) {
       this.#assertOpen();
       if (waitedMs >= boundMs) return false;
-      await new Promise<void>((resolve) => this.#clock.startTimer(Math.min(END_CHECK_MS, boundMs - waitedMs), resolve));
+      // Most processes end within a millisecond or two.
+      const pauseMs = Math.min(Math.max(1, waitedMs), END_CHECK_MS, boundMs - waitedMs);
+      await new Promise<void>((resolve) => this.#clock.startTimer(pauseMs, resolve));
+      waitedMs += pauseMs;
     }
     return true;
   }
-}
-
-function execute(
-  { executable, args, workingDir }: Launch,
-  cgroups: readonly string[],
-  env: Record<string, string>,
-  output: number,
-): ChildProcess {
-  const [file, ...rest] = cgroups.length > 0 ? enterAndExec(cgroups, executable, args) : [executable, ...args];
-  try {
-    return spawn(file, rest, { cwd: workingDir, env, detached: true, stdio: ['ignore', output, output] });
-  } catch (error) {
-    if (ioErrorCode(error) === 'E2BIG') throw new CodedError('too_large', 'command and environment together', [], error);
-    throw new CodedError('runtime_failed', `${executable} cannot be executed`, [], error);
-  }
-}
-
-async function startFailure(child: ChildProcess, executable: string): Promise<CodedError> {
-  const error = await new Promise<Error>((resolve) => child.once('error', resolve));
-  const code = ioErrorCode(error);
-  // It was there when it was looked for: now gone, or its interpreter is missing, or it is no program of this machine.
-  const missing = ['ENOENT', 'EACCES', 'ENOEXEC', 'ENOTDIR'].includes(code);
-  return new CodedError(missing ? 'command_not_found' : 'runtime_failed', `${executable} (${code})`, [], error);
-}
-
-function isAlive({ pid, startTicks }: Run): boolean {
-  const stat = readStat(pid);
-  return stat !== null && stat.startTicks === startTicks && !isEnded(stat);
-}
-
-function exitOf(code: number | null, signal: NodeJS.Signals | null, cgroups: readonly string[]): RuntimeExit {
-  if (signal === null) return { exitCode: code, reason: `exited with code ${code}` };
-  const cause = signal === 'SIGKILL' && ranOutOfMemory(cgroups) ? ' (out of memory)' : '';
-  // As shells and Docker write it.
-  return { exitCode: 128 + constants.signals[signal], reason: `killed by ${signal}${cause}` };
-}
-
-function outOfMemoryOr(exit: RuntimeExit, cgroups: readonly string[]): RuntimeExit {
-  return ranOutOfMemory(cgroups) ? { exitCode: null, reason: 'killed by SIGKILL (out of memory)' } : exit;
 }
