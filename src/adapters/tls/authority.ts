@@ -138,7 +138,8 @@ export class Authority {
     const x509 = await loadX509();
     const keyPem = await makeKey();
     const certificatePem = await this.#sign(x509, {
-      subject: 'tendril',
+      // No child's name (core/base/ids.ts): a broker that knows clients by common name must not take a child for it.
+      subject: 'tendril.orchestrator',
       publicKey: publicKeyOf(x509, keyPem),
       nowMs,
       lifetimeMs,

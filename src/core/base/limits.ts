@@ -33,6 +33,10 @@ export const limits = {
   mounts: 32,
   /** One message on an uplink; desired state larger than this travels in several. */
   uplinkMessageBytes: 4 * 1024 * 1024,
+  /** Bytes waiting for a child, parent or watcher that does not read; at twice the largest message its link is cut. */
+  uplinkOutgoingBytes: 8 * 1024 * 1024,
+  /** Connections of one certificate that only watch, beside the node's own. */
+  uplinkWatchers: 8,
   /** Assignments in one `desired` message. */
   desiredBatch: 500,
   /** Groups of like nodes that a summary tells apart, before detail is given up. */
@@ -86,6 +90,14 @@ export const limits = {
   connections: 32_768,
   /** Watch and log streams open at once at one API. */
   openStreams: 256,
+  /** A reader of a watch that falls behind: changes of different things kept for it, the last of each. */
+  watchBacklog: 10_000,
+  /** How often a quiet stream says that it lives; twice unread, and its reader is cut off. */
+  streamHeartbeatMs: 15_000,
+  /** How long an answer may wait to be read before its connection is ended: refusals of large bodies, last words to slow readers. */
+  lingerMs: 5_000,
+  /** How long a cluster may take to answer a question that was asked of its parent. */
+  childAnswerMs: 3_000,
   /** Findings about one input: whoever has made more mistakes fixes these first. */
   errorDetails: 50,
 } as const;

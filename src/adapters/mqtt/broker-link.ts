@@ -1,0 +1,195 @@
+/**
+ * One client's link to a broker, opened again for as long as it is wanted. Both users of it, a child and an
+ * orchestrator behind an external broker, need the same:
+ *
+ *  B1. It counts as opened when the broker has acknowledged the subscriptions. With TLS 1.3 a refused client
+ *      sees its handshake succeed and then a close.
+ *  B2. Every session is a clean one, on a connection of its own: nothing of an earlier one is sent again or
+ *      received again. What was under way when a session ended is lost, and the listener knows (U2).
+ *  B3. Everything travels with QoS 1, so that nothing overtakes: MQTT orders messages per QoS only (MQTT 3.1.1,
+ *      section 4.6), and brokers drop QoS 0 first when they are full.
+ *  B4. The pauses between dials grow with every failure and with every session that did not last.
+ */
+import { MqttClient } from 'mqtt';
+import { limits } from '../../core/base/limits.ts';
+import type { Random } from '../../core/base/prng.ts';
+import type { Clock } from '../../ports/clock.ts';
+import { openTransport, type TlsOptions, type Transport } from './transport.ts';
+
+const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000] as const;
+/** A session that lasted this long was a good one: the next pause is the shortest again. */
+const LASTING_MS = 20_000;
+const DIAL_TIMEOUT_MS = 15_000;
+const CLOSE_TIMEOUT_MS = 2_000;
+const KEEPALIVE_S = 30;
+
+export interface BrokerLinkComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface BrokerLinkOptions {
+  readonly url: URL;
+  readonly clientId: string;
+  readonly subscriptions: readonly string[];
+  /** Published by the broker when the link breaks, and by the link itself when it is closed in good order. */
+  readonly will: { readonly topic: string; readonly payload: string; readonly retain: boolean };
+  /** Asked at every dial: a renewed certificate is used from the next one on. */
+  readonly tls: () => TlsOptions;
+  /** Silence after which MQTT asks whether the other end is there; half as long again, and the link is dead. */
+  readonly keepaliveS?: number | undefined;
+}
+
+export interface BrokerLinkListener {
+  opened(): void;
+  received(topic: string, payload: Buffer): void;
+  /** Also after a dial that failed: then no `opened` came before. */
+  closed(reason: string): void;
+}
+
+interface Session {
+  readonly client: MqttClient;
+  readonly transport: Transport;
+  openedAtMs: number | null;
+  /** Why it ends, where that is known better than from the transport. */
+  reason: string | null;
+}
+
+export class BrokerLink {
+  readonly #components: BrokerLinkComponents;
+  readonly #options: BrokerLinkOptions;
+  readonly #listener: BrokerLinkListener;
+  #session: Session | null = null;
+  #failures = 0;
+  #cancelTimer: () => void = () => undefined;
+  #wanted = false;
+
+  constructor(components: BrokerLinkComponents, options: BrokerLinkOptions, listener: BrokerLinkListener) {
+    this.#components = components;
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  open(): void {
+    this.#wanted = true;
+    this.#dial();
+  }
+
+  get isOpen(): boolean {
+    return this.#session !== null && this.#session.openedAtMs !== null;
+  }
+
+  /** Dropped when the link is not open. */
+  publish(topic: string, payload: Buffer | string, retain = false): void {
+    const session = this.#session;
+    if (session === null || session.openedAtMs === null) return;
+    if (session.transport.stream.writableLength > limits.uplinkOutgoingBytes) {
+      this.reopen('the link is too slow for what is to be said');
+      return;
+    }
+    session.client.publish(topic, payload, { qos: 1, retain }, (error) => {
+      if (error) this.#fail(session, error.message);
+    });
+  }
+
+  /** Ends this session; the next dial follows after a pause. */
+  reopen(reason: string): void {
+    if (this.#session) this.#fail(this.#session, reason);
+  }
+
+  /** The listener hears nothing more. */
+  async close(): Promise<void> {
+    this.#wanted = false;
+    this.#cancelTimer();
+    const session = this.#session;
+    this.#session = null;
+    if (session === null) return;
+    const { client, transport } = session;
+    const closed = new Promise<void>((resolve) => {
+      transport.stream.once('close', resolve);
+    });
+    const cancelTimer = this.#components.clock.startTimer(CLOSE_TIMEOUT_MS, () => transport.stream.destroy());
+    if (session.openedAtMs === null) transport.stream.destroy();
+    else {
+      const { topic, payload, retain } = this.#options.will;
+      client.publish(topic, payload, { qos: 1, retain }, () => client.end(false));
+    }
+    await closed;
+    cancelTimer();
+  }
+
+  #dial(): void {
+    const { url, clientId, will, tls, keepaliveS } = this.#options;
+    const transport = openTransport(url, tls());
+    const client = new MqttClient(() => transport.stream, {
+      clientId,
+      protocolVersion: 4,
+      clean: true,
+      keepalive: keepaliveS ?? KEEPALIVE_S,
+      // Sending proves nothing about the other end: without this, heartbeats would put off the ping for ever.
+      reschedulePings: false,
+      reconnectPeriod: 0,
+      connectTimeout: 2 * DIAL_TIMEOUT_MS,
+      will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: will.retain },
+      // The library's table of all 65,536 numbers as buffers costs 18 MB, to save some allocations a message.
+      writeCache: false,
+      timerVariant: 'native',
+    });
+    const session: Session = { client, transport, openedAtMs: null, reason: null };
+    this.#session = session;
+    this.#cancelTimer = this.#components.clock.startTimer(DIAL_TIMEOUT_MS, () =>
+      this.#fail(session, `${url.host} did not answer within ${DIAL_TIMEOUT_MS / 1000} s`),
+    );
+    client.on('connect', () => this.#subscribe(session));
+    client.on('message', (topic, payload, packet) => {
+      // Within a clean session a repetition always follows its original.
+      if (this.#session === session && !packet.dup) this.#listener.received(topic, payload);
+    });
+    client.on('error', (error) => {
+      const refused = /^Connection refused: /.test(error.message);
+      if (refused) session.reason ??= `${url.host} refused the session: ${error.message.replace('Connection refused: ', '')}`;
+      else if (error.message === 'Keepalive timeout') session.reason ??= `${url.host} stopped answering`;
+      else if (!('code' in error)) session.reason ??= error.message;
+      transport.stream.destroy();
+    });
+    client.on('close', () => this.#ended(session));
+  }
+
+  #subscribe(session: Session): void {
+    session.client.subscribe([...this.#options.subscriptions], { qos: 1 }, (error, granted) => {
+      if (this.#session !== session) return;
+      if (error || granted?.some(({ qos }) => qos > 2)) {
+        this.#fail(session, `${this.#options.url.host} refused the subscription`);
+        return;
+      }
+      this.#cancelTimer();
+      session.openedAtMs = this.#components.clock.nowMs();
+      this.#listener.opened();
+    });
+  }
+
+  #fail(session: Session, reason: string): void {
+    if (this.#session !== session) return;
+    session.reason ??= reason;
+    session.transport.stream.destroy();
+  }
+
+  #ended(session: Session): void {
+    if (this.#session !== session) return;
+    this.#session = null;
+    this.#cancelTimer();
+    const { clock, random } = this.#components;
+    const lasted = session.openedAtMs !== null && clock.nowMs() - session.openedAtMs >= LASTING_MS;
+    this.#failures = lasted ? 1 : this.#failures + 1;
+    const pauseMs = PAUSES_MS[Math.min(this.#failures, PAUSES_MS.length) - 1] ?? 0;
+    session.client.end(true);
+    if (this.#wanted) this.#cancelTimer = clock.startTimer(pauseMs * (0.5 + random.next()), () => this.#dial());
+    this.#listener.closed(session.reason ?? this.#explain(session));
+  }
+
+  #explain(session: Session): string {
+    const why = session.transport.explain();
+    const early = session.openedAtMs === null && why.includes('closed the connection');
+    return early ? `${why} before the session began; most likely it does not accept this certificate` : why;
+  }
+}

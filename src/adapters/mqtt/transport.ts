@@ -1,0 +1,106 @@
+/**
+ * A TLS connection as a byte stream for MQTT: `wss://host:port/mqtt` to an orchestrator, `mqtts://host:port`
+ * to a broker that the operator runs. Turns what goes wrong on it into words for a person.
+ */
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { createWebSocketStream, WebSocket } from 'ws';
+import { limits } from '../../core/base/limits.ts';
+import { CodedError } from '../../core/model/errors.ts';
+
+/** What the composer gives for a dial: authority, own certificate and key, and how to know the other end. */
+export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
+
+export interface Transport {
+  readonly stream: Duplex;
+  /** Why it ended or never came about, as far as known by now. */
+  explain(): string;
+}
+
+/** Where to dial. Throws `invalid_request` for an address that is neither `wss://` nor `mqtts://`. */
+export function parseAddress(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'wss:' && url.protocol !== 'mqtts:') || url.hostname === '')
+    throw new CodedError('invalid_request', `${text} is not an address such as wss://host:7443/mqtt or mqtts://host:8883`);
+  return url;
+}
+
+export function openTransport(url: URL, tls: TlsOptions): Transport {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const webSocket = url.protocol === 'wss:';
+  const socket = connect({
+    ...tls,
+    host,
+    port: Number(url.port || (webSocket ? 443 : 8883)),
+    ...(isIP(host) ? {} : { servername: host }),
+    minVersion: 'TLSv1.3',
+  });
+  // Small messages go at once: with Nagle's algorithm one waits for the acknowledgement of another, up to 40 ms.
+  socket.setNoDelay();
+  const faults = new Faults(url.host, socket);
+  const stream = webSocket ? overWebSocket(url, socket) : socket;
+  stream.on('error', (error) => faults.note(error));
+  return { stream, explain: () => faults.explain() };
+}
+
+function overWebSocket(url: URL, socket: TLSSocket): Duplex {
+  const webSocket = new WebSocket(url, ['mqtt'], {
+    createConnection: () => socket,
+    perMessageDeflate: false,
+    maxPayload: limits.uplinkMessageBytes + 1024,
+  });
+  const stream = createWebSocketStream(webSocket);
+  // The stream alone stays half open when the other end goes, and waits to be ended by its user.
+  webSocket.once('close', () => stream.destroy());
+  return stream;
+}
+
+/** Alerts by which a TLS peer says that it does not take our certificate (RFC 8446, section 6.2). */
+const REFUSAL_ALERT =
+  /ALERT_(BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)|CERTIFICATE_REQUIRED/;
+const UNREACHABLE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOTFOUND: 'the name is unknown',
+  EAI_AGAIN: 'the name cannot be looked up right now',
+  EHOSTUNREACH: 'there is no route to it',
+  ENETUNREACH: 'there is no network',
+  ETIMEDOUT: 'it does not answer',
+};
+
+class Faults {
+  readonly #where: string;
+  readonly #socket: TLSSocket;
+  #secured = false;
+  #first: NodeJS.ErrnoException | null = null;
+
+  constructor(where: string, socket: TLSSocket) {
+    this.#where = where;
+    this.#socket = socket;
+    socket.once('secureConnect', () => {
+      this.#secured = true;
+    });
+    socket.on('error', (error) => this.note(error));
+  }
+
+  note(error: NodeJS.ErrnoException): void {
+    this.#first ??= error;
+  }
+
+  explain(): string {
+    const code = this.#first?.code ?? '';
+    const message = this.#first?.message ?? '';
+    const unreachable = UNREACHABLE[code];
+    if (unreachable !== undefined && !this.#secured) return `${this.#where} cannot be reached: ${unreachable} (${code})`;
+    const status = /^Unexpected server response: (\d+)$/.exec(message)?.[1];
+    if (status !== undefined) return `${this.#where} refused the link with HTTP status ${status}`;
+    if (REFUSAL_ALERT.test(code)) return `${this.#where} refused this node's certificate (${code})`;
+    // Node sets this when it refuses the other end, whatever the error is called.
+    const untrusted = this.#socket.authorizationError;
+    if (!this.#secured && untrusted)
+      return `the certificate of ${this.#where} is not to be trusted: ${message || String(untrusted)}`;
+    // With TLS 1.3 the client is done before the server has looked at its certificate: a refusal is only a close.
+    if (this.#secured) return `${this.#where} closed the connection${code ? ` (${code})` : ''}`;
+    return `no TLS connection to ${this.#where}${code || message ? `: ${message} (${code})` : ''}`;
+  }
+}
