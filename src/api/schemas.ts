@@ -8,7 +8,13 @@
 import * as z from 'zod/mini';
 import { limits } from '../core/base/limits.ts';
 import { ERRORS, type ErrorCode } from '../core/model/errors.ts';
-import { caResponseSchema, joinRequestSchema, joinResponseSchema, renewRequestSchema, renewResponseSchema } from '../core/model/join.ts';
+import {
+  caResponseSchema,
+  joinRequestSchema,
+  joinResponseSchema,
+  renewRequestSchema,
+  renewResponseSchema,
+} from '../core/model/join.ts';
 import { durationSchema, labelsSchema, nameSchema, serviceSchema, serviceSpecSchema } from '../core/model/service.ts';
 import {
   childViewSchema,
@@ -47,7 +53,9 @@ export const nodeParamsSchema = z.strictObject({
 export const instanceParamsSchema = z.strictObject({
   id: z.string().check(z.regex(/^[a-z0-9][a-z0-9.-]{0,126}$/, 'expected an instance such as web-3')),
 });
-export const tokenParamsSchema = z.strictObject({ id: z.string().check(z.regex(/^[a-z0-9]{1,64}$/, 'expected the id of a token')) });
+export const tokenParamsSchema = z.strictObject({
+  id: z.string().check(z.regex(/^[a-z0-9]{1,64}$/, 'expected the id of a token')),
+});
 
 export const scaleBodySchema = z.strictObject({ replicas: z.int().check(z.minimum(0), z.maximum(limits.replicas)) });
 export const applyBodySchema = z.strictObject({
@@ -83,19 +91,23 @@ export const watchQuerySchema = z.strictObject({
   /** Some of service, instance, child, event, with commas between; without it, all but events. */
   kind: z.optional(
     z.pipe(
-      z.string().check(
-        z.refine(
-          (text) => text.split(',').every((kind) => (WATCH_KINDS as readonly string[]).includes(kind)),
-          `expected some of ${WATCH_KINDS.join(', ')}, with commas between`,
+      z
+        .string()
+        .check(
+          z.refine(
+            (text) => text.split(',').every((kind) => (WATCH_KINDS as readonly string[]).includes(kind)),
+            `expected some of ${WATCH_KINDS.join(', ')}, with commas between`,
+          ),
         ),
-      ),
       z.transform((text) => new Set(text.split(','))),
     ),
   ),
 });
 
 /** Chosen by the client for one write; a retry with the same key is applied once. */
-export const idempotencyKeySchema = z.string().check(z.regex(/^[\x21-\x7e]{1,128}$/, 'expected 1 to 128 printable characters, no blanks'));
+export const idempotencyKeySchema = z
+  .string()
+  .check(z.regex(/^[\x21-\x7e]{1,128}$/, 'expected 1 to 128 printable characters, no blanks'));
 
 // ---- what an answer carries
 

@@ -1,0 +1,66 @@
+/** How nodes and clusters come in (core/model/join.ts has the conversation). */
+import { CodedError } from '../../core/model/errors.ts';
+import {
+  caResponseSchema,
+  joinRequestSchema,
+  joinResponseSchema,
+  renewRequestSchema,
+  renewResponseSchema,
+} from '../../core/model/join.ts';
+import type { Admission, Api, RouteContext } from '../context.ts';
+
+const tags = ['joining'];
+
+export function joiningRoutes(api: Api, context: RouteContext, admission: Admission): void {
+  api.get(
+    '/v1/ca',
+    {
+      schema: {
+        operationId: 'getCa',
+        summary: 'The certificate that tokens pin, and the time here',
+        tags,
+        response: { 200: caResponseSchema },
+      },
+      config: { access: 'stranger' },
+    },
+    () => ({ caPem: admission.caPem, nowMs: context.clock.nowMs() }),
+  );
+
+  api.post(
+    '/v1/join',
+    {
+      schema: {
+        operationId: 'join',
+        summary: 'Lets a node or a cluster in, with a token of role worker or cluster',
+        tags,
+        body: joinRequestSchema,
+        response: { 200: joinResponseSchema },
+      },
+      config: {
+        access: 'stranger',
+        errors: ['token_malformed', 'token_unknown', 'token_expired', 'token_used_up', 'wrong_role', 'name_taken', 'clock_skew'],
+      },
+    },
+    (request) => admission.join(request.body),
+  );
+
+  api.post(
+    '/v1/renew',
+    {
+      schema: {
+        operationId: 'renew',
+        summary: "A fresh certificate for a member's key, over a connection that shows the present one",
+        tags,
+        body: renewRequestSchema,
+        response: { 200: renewResponseSchema },
+      },
+      config: { access: 'certificate', errors: ['certificate_refused', 'not_a_member'] },
+    },
+    (request) => {
+      const peer = admission.peerOf(request.raw.socket);
+      if (peer === null) throw new CodedError('certificate_refused', 'none was shown');
+      if ('refused' in peer) throw new CodedError('certificate_refused', peer.refused);
+      return admission.renew(peer, request.body);
+    },
+  );
+}
