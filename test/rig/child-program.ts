@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
@@ -10,17 +11,20 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** The file as JavaScript that this Node runs, where it finds the project's packages; its path. */
 export async function buildProgram(sourceFile: string): Promise<string> {
-  const name = createHash('sha256').update(`${sourceFile} ${process.pid}`).digest('hex').slice(0, 16);
+  const name = createHash('sha256').update(sourceFile).digest('hex').slice(0, 16);
   const outfile = join(ROOT, 'node_modules/.cache/tendril-test', `${name}.mjs`);
+  // Several test files build the same program at once, and one may run it already.
+  const unfinished = `${outfile}.${process.pid}`;
   await build({
     entryPoints: [sourceFile],
-    outfile,
+    outfile: unfinished,
     bundle: true,
     packages: 'external',
     platform: 'node',
     format: 'esm',
     logLevel: 'error',
   });
+  await rename(unfinished, outfile);
   return outfile;
 }
 

@@ -33,7 +33,11 @@ import { entryKey, FORMAT_KEY, FORMAT_VERSION, pieceKey, SNAPSHOT_KEY, seal } fr
 
 type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer };
 
-/** LevelDB sized for a small box (bench/log-append.ts has the figures). */
+/**
+ * LevelDB sized for a small box. Measured over 20,000 entries of 500 bytes with a snapshot each 4,096: resident
+ * memory grows by 13 MB less than with its defaults (4 MB write buffer, 8 MB cache), and it writes a tenth more.
+ * A still smaller buffer saves nothing further.
+ */
 const LEVEL_OPTIONS = {
   keyEncoding: 'buffer',
   valueEncoding: 'buffer',
