@@ -30,8 +30,11 @@ export interface DockerRig {
   docker(...args: string[]): Promise<string>;
   /** An image of Debian's static busybox with all its applets, made without a registry. Returns its id, `sha256:...`. */
   makeBusyboxImage(name: string): Promise<string>;
-  /** Ends the engine and, without live-restore, its containers; only of a private one. */
-  halt(): Promise<void>;
+  /**
+   * Ends the engine, only a private one. Asked (SIGTERM) it ends its containers too; killed (SIGKILL) it leaves them
+   * running, and ends them when it starts again.
+   */
+  halt(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /** Starts the engine again on the same data. */
   resume(): Promise<void>;
   /** Ends everything that the rig made. */
@@ -100,6 +103,8 @@ class PrivateDocker extends RunningDocker implements DockerRig {
   readonly #directory: string;
   readonly #bridge: string;
   #daemon: ChildProcess | null = null;
+  /** Containers still run; only a new dockerd on the same data can end them in order. */
+  #wasKilled = false;
 
   constructor(directory: string, bridge: string) {
     super();
@@ -123,6 +128,7 @@ class PrivateDocker extends RunningDocker implements DockerRig {
       { stdio: ['ignore', log, log] },
     );
     this.#daemon = daemon;
+    this.#wasKilled = false;
     const failed = new Promise<never>((_, reject) => {
       daemon.once('error', reject);
       daemon.once('exit', (code, signal) => reject(new Error(`dockerd ended (${code ?? signal}) before it answered`)));
@@ -136,22 +142,31 @@ class PrivateDocker extends RunningDocker implements DockerRig {
     }
   }
 
-  async halt(): Promise<void> {
+  async halt(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = null;
     if (daemon === null || daemon.exitCode !== null || daemon.signalCode !== null) return;
     const ended = new Promise((resolve) => daemon.once('exit', resolve));
-    daemon.kill('SIGTERM');
+    this.#wasKilled = signal === 'SIGKILL';
+    daemon.kill(signal);
     const force = setTimeout(() => daemon.kill('SIGKILL'), STOP_LIMIT_MS);
     await ended;
     clearTimeout(force);
+    // A dockerd that starts while the containerd of a killed one is still dying takes it for alive, and waits in vain.
+    const containerd = await readFile(join(this.#directory, 'exec/containerd/containerd.pid'), 'utf8').catch(() => '');
+    await until(async () => containerd === '' || !existsSync(`/proc/${containerd.trim()}`), STOP_LIMIT_MS, 'containerd to end');
   }
 
   async stop(): Promise<void> {
+    if (this.#wasKilled) await this.resume();
     const containers = this.#daemon ? await this.docker('ps', '-aq').catch(() => '') : '';
     if (containers !== '') await this.docker('rm', '--force', ...containers.split('\n')).catch(() => undefined);
     await this.halt();
     await run('ip', ['link', 'delete', this.#bridge]).catch(() => undefined);
+    // A killed dockerd leaves the mounts that it made behind.
+    const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
+    const left = mounts.filter((path) => path.startsWith(`${this.#directory}/`));
+    for (const path of left.reverse()) await run('umount', [path]).catch(() => undefined);
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -214,18 +214,23 @@ test('a container that somebody kills or removes is told as ended', async () => 
   expect((await runtime.list()).filter(({ running }) => running)).toHaveLength(2);
 });
 
-test('an engine that goes away is no exit; when it comes back, those that ended are told, once', async () => {
-  await Promise.all([runtime.start(request('down-1', idle)), runtime.start(request('down-2', idle))]);
-  await rig.halt();
-  await expect(runtime.list()).rejects.toMatchObject({ code: 'unavailable' });
-  expect(await runtime.detect()).toMatchObject({ available: false });
-  await rig.resume();
-  await until('both exits are told', () => exits.length >= 2);
-  expect(exits.map(({ id }) => id).sort()).toEqual(['down-1', 'down-2']);
-  await runtime.start(request('down-1', idle));
-  expect((await runtime.list()).map(({ id, running }) => `${id} ${running}`).sort()).toEqual(['down-1 true', 'down-2 false']);
-  expect(exits).toHaveLength(2);
-});
+// Asked to end, the engine tells of its containers' end as its last word; killed, it says nothing.
+test.each(['SIGTERM', 'SIGKILL'] as const)(
+  'after %s an engine that comes back has its ended instances told, once',
+  async (signal) => {
+    await Promise.all([runtime.start(request('down-1', idle)), runtime.start(request('down-2', idle))]);
+    await rig.halt(signal);
+    if (signal === 'SIGKILL') expect(exits).toEqual([]);
+    await expect(runtime.list()).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await runtime.detect()).toMatchObject({ available: false });
+    await rig.resume();
+    await until('both exits are told', () => exits.length >= 2);
+    expect(exits.map(({ id }) => id).sort()).toEqual(['down-1', 'down-2']);
+    await runtime.start(request('down-1', idle));
+    expect((await runtime.list()).map(({ id, running }) => `${id} ${running}`).sort()).toEqual(['down-1 true', 'down-2 false']);
+    expect(exits).toHaveLength(2);
+  },
+);
 
 test('an engine that is not there is said not to be, and opening is no error', async () => {
   const none = new ContainerRuntime({ clock: systemClock }, { node, dockerHost: 'unix:///nowhere/docker.sock' });
