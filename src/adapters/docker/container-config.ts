@@ -1,6 +1,7 @@
 /** What an instance looks like as a container: its name, labels, limits, ports, as POST /containers/create takes them. */
 import { createHash } from 'node:crypto';
 import * as z from 'zod/mini';
+import { must } from '../../core/base/assert.ts';
 import { limits } from '../../core/base/limits.ts';
 import { type Endpoint, endpointSchema } from '../../core/model/messages.ts';
 import type { PortSpec, ServiceSpec } from '../../core/model/service.ts';
@@ -43,7 +44,7 @@ export function containerConfig(
   binding: BindingLimits,
 ): ContainerConfig {
   const { assignment, hostPorts, address } = request;
-  const ports = spec.ports.map((port) => published(port, hostPorts[port.name] ?? port.hostPort));
+  const ports = spec.ports.map((port) => published(port, must(hostPorts[port.name], `a host port for ${port.name}`)));
   const endpoints = ports.map(({ name, host }) => ({ name, address, port: host }));
   const env = { ...portVariables(ports), TENDRIL_INSTANCE: assignment.id, TENDRIL_SERVICE: assignment.service, ...spec.env };
   const { cpu, memory } = spec.resources;
@@ -101,10 +102,9 @@ interface PublishedPort {
   readonly inside: string;
 }
 
-function published(port: PortSpec, host: number | undefined): PublishedPort {
-  const chosen = host ?? 0;
-  const container = port.containerPort ?? chosen;
-  return { name: port.name, host: chosen, container, inside: `${container}/${port.protocol}` };
+function published(port: PortSpec, host: number): PublishedPort {
+  const container = port.containerPort ?? host;
+  return { name: port.name, host, container, inside: `${container}/${port.protocol}` };
 }
 
 function bindings(ports: readonly PublishedPort[]): Record<string, { HostIp: string; HostPort: string }[]> {

@@ -167,12 +167,6 @@ export class EngineApi {
     return found(reply);
   }
 
-  /** False when there is no such container or it does not run. */
-  async killContainer(container: string, signal = 'SIGKILL'): Promise<boolean> {
-    const reply = await this.#call({ method: 'POST', path: `/containers/${container}/kill`, query: { signal } });
-    return reply.status !== 409 && found(reply);
-  }
-
   /** Ends it if it runs, and deletes it with its anonymous volumes. False when there is no such container. */
   async removeContainer(container: string): Promise<boolean> {
     const reply = await this.#call({ method: 'DELETE', path: `/containers/${container}`, query: { force: 'true', v: 'true' } });
