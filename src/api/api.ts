@@ -68,7 +68,8 @@ export async function createApi(components: ApiComponents, overrides: Partial<Ap
   }).withTypeProvider<ZodTypeProvider>();
 
   app.setValidatorCompiler(({ schema, httpPart }) => (data) => {
-    const result = validate(schema as unknown as z.core.$ZodType, data);
+    // Fastify says null for a body that is not there.
+    const result = validate(schema as unknown as z.core.$ZodType, data ?? undefined);
     if (result.ok) return { value: result.value };
     const prefix = httpPart === 'querystring' ? '?' : httpPart === 'params' ? ':' : '';
     const details = result.error.map(({ field, message }) => ({ field: prefix + field, message }));

@@ -33,6 +33,7 @@ const FASTIFY: Readonly<Record<string, { readonly code: ErrorCode; readonly deta
     code: 'invalid_request',
     details: [{ field: 'Content-Length', message: 'the body has another length' }],
   },
+  FST_ERR_MAX_PARAM_LENGTH: { code: 'invalid_request', details: [{ field: 'URL', message: 'a part of the path is too long' }] },
   FST_ERR_BAD_URL: { code: 'invalid_request', details: [{ field: 'URL', message: 'the path is not a valid URL path' }] },
 };
 

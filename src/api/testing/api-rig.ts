@@ -1,7 +1,7 @@
 /** An API on a loopback port over a MemoryBackend, and a plain HTTP client. */
 import { type ClientRequest, createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { duplexPair } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { systemClock } from '../../adapters/system-clock/clock.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { type ApiServer, createApi } from '../api.ts';
@@ -54,11 +54,19 @@ export async function startApi(options: RigOptions = {}): Promise<ApiRig> {
   return { api, backend, port, defects, close };
 }
 
+/** Both ends of a connection that is no socket; as with a real one, either end notices when the other is gone. */
+export function connection(): [Duplex, Duplex] {
+  const [near, far] = duplexPair();
+  near.once('close', () => far.destroy());
+  far.once('close', () => near.destroy());
+  return [near, far];
+}
+
 /** `below` becomes a cluster of `above`, reached as a real one is: by a stream on which it serves its API. */
 export function connectCluster(above: ApiRig, name: string, below: ApiRig): void {
   above.backend.putChild(name, 'cluster');
   above.backend.dialling.set(name, () => {
-    const [near, far] = duplexPair();
+    const [near, far] = connection();
     below.api.serveConnection(far, { trustedAs: 'parent' });
     return Promise.resolve(near);
   });
