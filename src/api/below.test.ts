@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { VirtualClock } from '../adapters/memory/clock.ts';
 import {
   type ApiRig,
   begin,
