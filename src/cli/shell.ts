@@ -16,7 +16,11 @@ export interface Shell {
   readonly home: string;
   /** Aborts on Ctrl-C: whatever waits or follows ends, and the program says 130. */
   readonly interrupted: AbortSignal;
+  /** This program's version. */
+  readonly software: string;
   nowMs(): number;
+  /** Where a node on this machine keeps its data: `--data-dir`, environment, default. */
+  dataDirectory(option: string | undefined): Promise<string>;
 }
 
 /** https://no-color.org; a terminal that cannot is spared as well. */
@@ -31,7 +35,7 @@ export function printable(text: string): string {
 }
 
 /** The shell that the process was started from. */
-export function processShell(): Shell {
+export function processShell(given: Pick<Shell, 'software' | 'dataDirectory'>): Shell {
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort());
   process.once('SIGTERM', () => interrupt.abort());
@@ -50,5 +54,6 @@ export function processShell(): Shell {
     home: process.env.HOME ?? '/',
     interrupted: interrupt.signal,
     nowMs: () => Date.now(),
+    ...given,
   };
 }

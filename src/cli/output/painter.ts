@@ -26,7 +26,9 @@ export function painter(enabled: boolean): Painter {
   };
 }
 
-const STATE_TONES: Readonly<Record<string, 'good' | 'warn' | 'bad' | 'dim'>> = {
+export type Tone = keyof Painter;
+
+const STATE_TONES: Readonly<Record<string, Tone>> = {
   RUNNING: 'good',
   ready: 'good',
   FAILED: 'bad',
@@ -37,7 +39,7 @@ const STATE_TONES: Readonly<Record<string, 'good' | 'warn' | 'bad' | 'dim'>> = {
   STOPPING: 'dim',
 };
 
-/** A state in the colour of its urgency; what is on its way somewhere is yellow. */
-export function paintState(paint: Painter, state: string): string {
-  return paint[STATE_TONES[state] ?? 'warn'](state);
+/** By urgency; what is on its way somewhere is yellow. */
+export function toneOf(state: string): Tone {
+  return STATE_TONES[state] ?? 'warn';
 }
