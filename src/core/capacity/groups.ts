@@ -9,62 +9,83 @@
  *      architecture and runtimes become UNCLEAR, and circles grow. Resources are promised by points only.
  *  G3. Grouping again, alone or together with more, tells no more apart and gives nothing else up.
  */
+import { must } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import { type SummaryGroup, UNCLEAR } from '../model/summary.ts';
 import { cellOf, enclose } from './geo.ts';
-import { mergePoints } from './points.ts';
 import { largestOf, ZERO } from './vectors.ts';
 
-/** Cells of 360 / 2^16 degrees, some 600 m: a site. Then some 10, 80 and 600 km, then the globe. */
-const CELL_BITS = { site: 16, town: 12, district: 9, country: 6, globe: 0 } as const;
+/**
+ * Cells of 360 / 2^bits degrees. Nodes in one of 16 bits, some 600 m, count as one site from the start; of 12
+ * bits, some 10 km, as one town. Then each is twice as wide as the one before, up to the globe.
+ */
+const SITE = 16;
+const TOWN = 12;
+const REGION = 6;
+const GLOBE = 0;
 
-/** Gathers like nodes. At most `limit` groups come out (two, if need be: with and without a position). */
-export function gather(members: readonly SummaryGroup[], limit: number): SummaryGroup[] {
-  let groups = combineLike(members, CELL_BITS.site);
+/** A group with the key of all that it is, apart from where: built once, compared at every width of cells. */
+interface Member {
+  readonly group: SummaryGroup;
+  readonly nature: string;
+  /** The sum of the group's counts. */
+  readonly nodes: number;
+}
+
+/**
+ * Gathers like nodes. At most `limit` groups come out (two, if need be: with and without a position). Their
+ * points are put side by side; counting equal ones together is left to `mergePoints`.
+ */
+export function gather(groups: readonly SummaryGroup[], limit: number): SummaryGroup[] {
+  let members = combineLike(groups.map(memberOf), SITE);
   for (const coarser of steps(limit)) {
-    if (groups.length <= limit) break;
-    groups = coarser(groups);
+    if (members.length <= limit) break;
+    members = coarser(members);
   }
-  return groups.sort((a, b) => compareText(keyOf(a, CELL_BITS.site), keyOf(b, CELL_BITS.site)));
+  return members
+    .sort((a, b) => compareText(a.nature, b.nature) || compareText(cellKey(a, SITE), cellKey(b, SITE)))
+    .map(({ group }) => group);
 }
 
 /**
  * In this order: a label with very many values (a host name, a serial number) tells single nodes apart, for
  * which there are the names of nodes, and would cost every other detail if it were kept.
  */
-function steps(limit: number): ((groups: SummaryGroup[]) => SummaryGroup[])[] {
-  const cells = (bits: number) => (groups: SummaryGroup[]) => combineLike(groups, bits);
+function steps(limit: number): ((members: readonly Member[]) => Member[])[] {
+  const cells = (from: number, to: number) => (members: readonly Member[]) => {
+    let combined = combineLike(members, from);
+    for (let bits = from - 1; bits >= to && combined.length > limit; bits -= 1) combined = combineLike(combined, bits);
+    return combined;
+  };
   return [
-    cells(CELL_BITS.town),
-    (groups) => combineLike(blurLabels(groups, keysByVariety(groups, limit / 4)), CELL_BITS.town),
-    cells(CELL_BITS.district),
-    cells(CELL_BITS.country),
-    (groups) => giveUpLabels(groups, CELL_BITS.country, limit),
-    cells(CELL_BITS.globe),
-    (groups) => combineLike(blurRuntimes(groups), CELL_BITS.globe),
-    (groups) =>
-      combineLike(
-        groups.map((group) => ({ ...group, architecture: UNCLEAR })),
-        CELL_BITS.globe,
-      ),
+    cells(TOWN, TOWN),
+    (members) => giveUpLabels(members, TOWN, limit, limit / 4),
+    cells(TOWN - 1, REGION),
+    (members) => giveUpLabels(members, REGION, limit, 1),
+    (members) => change(members, REGION, (group) => ({ ...group, labels: {}, unclearLabels: [UNCLEAR] })),
+    cells(REGION - 1, GLOBE),
+    (members) => {
+      const runtimes = runtimesOf(members);
+      return change(members, GLOBE, (group) => ({ ...group, runtimes }));
+    },
+    (members) => change(members, GLOBE, (group) => ({ ...group, architecture: UNCLEAR })),
   ];
 }
 
-/** The labels in which groups differ, those with the most values first, twice as many each time. */
-function giveUpLabels(groups: SummaryGroup[], cellBits: number, limit: number): SummaryGroup[] {
-  const keys = keysByVariety(groups, 1);
-  let combined = groups;
-  for (let count = 1; count < keys.length && combined.length > limit; count *= 2)
-    combined = combineLike(blurLabels(combined, keys.slice(0, count)), cellBits);
-  if (combined.length <= limit) return combined;
-  return combineLike(
-    combined.map((group) => ({ ...group, labels: {}, unclearLabels: [UNCLEAR] })),
-    cellBits,
-  );
+/** The labels with more than `variety` values, those with the most first, twice as many each time. */
+function giveUpLabels(members: readonly Member[], cellBits: number, limit: number, variety: number): Member[] {
+  const keys = keysByVariety(members, variety);
+  let combined = [...members];
+  for (let given = 0; given < keys.length && combined.length > limit; ) {
+    given = Math.min(keys.length, Math.max(1, given * 2));
+    const blurred = new Set(keys.slice(0, given));
+    combined = change(combined, cellBits, (group) => blurLabels(group, blurred));
+  }
+  return combined;
 }
 
 /** Keys of labels with more than `variety` different values (none and unclear count as values), most first. */
-function keysByVariety(groups: readonly SummaryGroup[], variety: number): string[] {
+function keysByVariety(members: readonly Member[], variety: number): string[] {
   const values = new Map<string, Set<string>>();
   const carriers = new Map<string, number>();
   const note = (key: string, value: string) => {
@@ -73,64 +94,75 @@ function keysByVariety(groups: readonly SummaryGroup[], variety: number): string
     else values.set(key, new Set([value]));
     carriers.set(key, (carriers.get(key) ?? 0) + 1);
   };
-  for (const group of groups) {
+  for (const { group } of members) {
     for (const [key, value] of Object.entries(group.labels)) note(key, `=${value}`);
     for (const key of group.unclearLabels) note(key, UNCLEAR);
   }
-  const varietyOf = (key: string) => (values.get(key)?.size ?? 0) + (carriers.get(key) === groups.length ? 0 : 1);
+  const varietyOf = (key: string) => (values.get(key)?.size ?? 0) + (carriers.get(key) === members.length ? 0 : 1);
   return [...values.keys()]
     .filter((key) => key !== UNCLEAR && varietyOf(key) > variety)
     .sort((a, b) => varietyOf(b) - varietyOf(a) || compareText(a, b));
 }
 
-function blurLabels(groups: readonly SummaryGroup[], keys: readonly string[]): SummaryGroup[] {
-  const blurred = new Set(keys);
-  return groups.map((group) => {
-    const labels = Object.fromEntries(Object.entries(group.labels).filter(([key]) => !blurred.has(key)));
-    return { ...group, labels, unclearLabels: unclear([...group.unclearLabels, ...keys]) };
-  });
+function blurLabels(group: SummaryGroup, keys: ReadonlySet<string>): SummaryGroup {
+  const labels = Object.fromEntries(Object.entries(group.labels).filter(([key]) => !keys.has(key)));
+  const distinct = [...new Set([...group.unclearLabels, ...keys])].sort();
+  const all = distinct.includes(UNCLEAR) || distinct.length > limits.labels;
+  return { ...group, labels, unclearLabels: all ? [UNCLEAR] : distinct };
 }
 
-function unclear(keys: readonly string[]): string[] {
-  const distinct = [...new Set(keys)].sort();
-  return distinct.includes(UNCLEAR) || distinct.length > limits.labels ? [UNCLEAR] : distinct;
+function runtimesOf(members: readonly Member[]): string[] {
+  const all = new Set(members.flatMap(({ group }) => group.runtimes));
+  all.delete(UNCLEAR);
+  return [UNCLEAR, ...[...all].sort().slice(0, 15)];
 }
 
-function blurRuntimes(groups: readonly SummaryGroup[]): SummaryGroup[] {
-  const all = [...new Set(groups.flatMap((group) => group.runtimes))].filter((name) => name !== UNCLEAR).sort();
-  const runtimes = [UNCLEAR, ...all.slice(0, 15)];
-  return groups.map((group) => ({ ...group, runtimes }));
-}
-
-function combineLike(members: readonly SummaryGroup[], cellBits: number): SummaryGroup[] {
-  const like = new Map<string, SummaryGroup[]>();
-  for (const member of members) {
-    const key = keyOf(member, cellBits);
-    const others = like.get(key);
-    if (others) others.push(member);
-    else like.set(key, [member]);
-  }
-  return [...like.values()].map(combine);
-}
-
-function keyOf(group: SummaryGroup, cellBits: number): string {
-  const labels = Object.entries(group.labels).sort(([a], [b]) => compareText(a, b));
-  const cell = group.position ? cellOf(group.position, cellBits) : 'nowhere';
-  return JSON.stringify([group.architecture, group.runtimes, labels, group.unclearLabels, cell]);
-}
-
-function combine(members: readonly SummaryGroup[]): SummaryGroup {
-  const [first, ...others] = members as [SummaryGroup, ...SummaryGroup[]];
-  if (others.length === 0) return first;
-  const circles = members.flatMap(({ position, radiusKm, points }) =>
-    position ? [{ position, radiusKm, weight: points.reduce((nodes, { count }) => nodes + count, 0) }] : [],
+/** Makes each group what `to` says, and combines those that are alike now. */
+function change(members: readonly Member[], cellBits: number, to: (group: SummaryGroup) => SummaryGroup): Member[] {
+  return combineLike(
+    members.map(({ group }) => memberOf(to(group))),
+    cellBits,
   );
-  return {
-    ...first,
+}
+
+function combineLike(members: readonly Member[], cellBits: number): Member[] {
+  // Two levels of keys: the long half is hashed once in a member's life, not again for every width of cells.
+  const alike = new Map<string, Map<string, Member[]>>();
+  for (const member of members) {
+    const cells = alike.get(member.nature) ?? new Map<string, Member[]>();
+    alike.set(member.nature, cells);
+    const cell = cellKey(member, cellBits);
+    const others = cells.get(cell);
+    if (others) others.push(member);
+    else cells.set(cell, [member]);
+  }
+  return [...alike.values()].flatMap((cells) => [...cells.values()].map(combine));
+}
+
+function memberOf(group: SummaryGroup): Member {
+  const labels = Object.keys(group.labels).sort();
+  const values = labels.map((key) => group.labels[key]);
+  const nature = JSON.stringify([group.architecture, group.runtimes, labels, values, group.unclearLabels]);
+  return { group, nature, nodes: group.points.reduce((nodes, { count }) => nodes + count, 0) };
+}
+
+function cellKey({ group }: Member, cellBits: number): string {
+  return group.position ? cellOf(group.position, cellBits) : '';
+}
+
+function combine(members: readonly Member[]): Member {
+  const first = must(members[0], 'a member');
+  if (members.length === 1) return first;
+  const circles = members.flatMap(({ group: { position, radiusKm }, nodes }) =>
+    position ? [{ position, radiusKm, weight: nodes }] : [],
+  );
+  const group = {
+    ...first.group,
     ...(circles.length > 0 ? enclose(circles) : {}),
-    largest: members.reduce((largest, member) => largestOf(largest, member.largest), ZERO),
-    points: mergePoints(members.map((member) => member.points)),
+    largest: members.reduce((largest, { group }) => largestOf(largest, group.largest), ZERO),
+    points: members.flatMap(({ group }) => group.points),
   };
+  return { group, nature: first.nature, nodes: members.reduce((nodes, member) => nodes + member.nodes, 0) };
 }
 
 /** By code units: the same order on every machine, whatever its locale. */

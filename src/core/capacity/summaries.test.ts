@@ -36,7 +36,9 @@ const nodeGiven = fc
   })
   .map(({ reserved, ...given }) => ({ ...given, free: subtract(given.total, reserved) }));
 const nodesOf = (maxLength: number) =>
-  fc.array(nodeGiven, { minLength: 1, maxLength }).map((given) => given.map((one, i) => ({ name: `n${i}`, ...one })));
+  fc
+    .array(nodeGiven, { minLength: 1, maxLength, size: 'max' })
+    .map((given) => given.map((one, i) => ({ name: `n${i}`, ...one })));
 
 /** Merges the nodes as a tree whose shape and order `random` draws. */
 function mergedInSomeTree(nodes: readonly NodeCapacity[], random: () => number): Summary {
@@ -134,7 +136,7 @@ describe('summaries', () => {
         expect(points.some((point) => fits(need, point.free))).toBe(nodes.some((one) => fits(need, one.free)));
         for (const one of nodes) expect(merged.groups.some((group) => mayStandFor(group, one))).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     );
   });
 
@@ -153,7 +155,8 @@ describe('summaries', () => {
             Math.max(...nodes.map((one) => one.free[resource])),
           );
       }),
-      { numRuns: 15 },
+      // Shrinking hundreds of nodes takes longer than reading the seed of the failure.
+      { numRuns: 15, endOnFailure: true },
     );
   });
 

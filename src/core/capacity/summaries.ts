@@ -14,7 +14,7 @@ import type { Position } from '../model/service.ts';
 import type { ResourceVector, Summary } from '../model/summary.ts';
 import { canonicalArchitecture } from './architecture.ts';
 import { compareText, gather } from './groups.ts';
-import { limitPoints } from './points.ts';
+import { limitPoints, mergePoints } from './points.ts';
 import { add, ZERO } from './vectors.ts';
 
 /** What a node knows of itself. */
@@ -79,7 +79,7 @@ export function mergeSummaries(summaries: readonly Summary[]): Summary {
     total,
     free,
     load: nodes > 0 ? load / nodes : 0,
-    groups: groups.map((group) => ({ ...group, points: limitPoints(group.points, limits.summaryPoints) })),
+    groups: groups.map((group) => ({ ...group, points: limitPoints(mergePoints([group.points]), limits.summaryPoints) })),
     // The first in the alphabet: the same ones, however the tree is nested.
     nodeNames: [...names].sort(compareText).slice(0, limits.summaryNodes),
     namesComplete: namesComplete && names.size <= limits.summaryNodes,

@@ -111,7 +111,9 @@ export function isOpen(demand: Demand, candidate: Candidate): boolean {
   return demand.hostPorts.length === 0 || takenPort(demand, candidate) === undefined;
 }
 
+/** In a cluster, a port that is taken on one node may be free on another: only the cluster knows. */
 export function takenPort(demand: Demand, candidate: Candidate): string | undefined {
+  if (candidate.kind === 'cluster') return undefined;
   return demand.hostPorts.find((port) => candidate.usedHostPorts?.has(port) === true);
 }
 

@@ -162,7 +162,7 @@ function choiceOf({ candidate, score, fit }: Scored): Choice {
 function withOneMore(demand: Demand, { candidate, fit }: Scored): Candidate {
   const summary = reserve(candidate.summary, demand.need, (group) => fit.groups.includes(group));
   const instancesOfService = candidate.instancesOfService + 1;
-  if (demand.hostPorts.length === 0 || candidate.kind === 'cluster') return { ...candidate, summary, instancesOfService };
+  if (demand.hostPorts.length === 0) return { ...candidate, summary, instancesOfService };
   const usedHostPorts = new Set([...(candidate.usedHostPorts ?? []), ...demand.hostPorts]);
   return { ...candidate, summary, instancesOfService, usedHostPorts };
 }

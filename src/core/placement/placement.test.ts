@@ -216,6 +216,12 @@ describe('filter: each requirement, met and not met', () => {
       'n1: host_port: host port tcp/8080 in use',
     ],
     [
+      'host port taken on some node of a cluster',
+      wanting({}, { ports: [{ hostPort: 8080 }] }),
+      cluster('c1', { a: {}, b: {} }, { usedHostPorts: new Set(['tcp/8080']) }),
+      'c1',
+    ],
+    [
       'host port of the other protocol',
       wanting({}, { ports: [{ hostPort: 53, protocol: 'udp' }] }),
       node('n1', {}, { usedHostPorts: new Set(['tcp/53']) }),
