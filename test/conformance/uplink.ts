@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Desired, DownMessage, Hello, Report, UpMessage } from '../../src/core/model/messages.ts';
 import type { Summary } from '../../src/core/model/summary.ts';
 import type { Downlink, Uplink } from '../../src/ports/uplink.ts';
+import { Heard } from '../rig/heard.ts';
 
 /** What lies between a child and its parent. */
 export interface UplinkWorld {
@@ -20,27 +21,6 @@ export interface WireWorld extends UplinkWorld {
   say(child: string, topic: string, payload: string): Promise<void>;
   /** Messages that the parent's end has dropped as invalid. */
   dropped(): number;
-}
-
-/** Remembers what a listener heard; tests wait for the next thing heard, not for time. */
-class Heard<T> {
-  readonly all: T[] = [];
-  #waiting: (() => void)[] = [];
-
-  push(item: T): void {
-    this.all.push(item);
-    for (const wake of this.#waiting.splice(0)) wake();
-  }
-
-  async until(count: number, matches: (item: T) => boolean = () => true): Promise<T[]> {
-    for (;;) {
-      const found = this.all.filter(matches);
-      if (found.length >= count) return found;
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    }
-  }
 }
 
 type ChildEvent =

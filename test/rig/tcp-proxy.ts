@@ -5,19 +5,15 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #silenced = new WeakSet<Socket>();
   readonly port: number;
   /** Through it since the start, both directions, TLS and all. */
   bytes = 0;
-  #refusing = false;
 
   private constructor(server: Server, targetPort: () => number) {
     this.#server = server;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (near) => {
-      if (this.#refusing) {
-        near.destroy();
-        return;
-      }
       const far = connect(targetPort(), '127.0.0.1');
       for (const [from, to] of [
         [near, far],
@@ -32,7 +28,7 @@ export class TcpProxy {
         from.on('error', () => undefined);
         from.on('close', () => {
           this.#sockets.delete(from);
-          to.destroy();
+          if (!this.#silenced.has(from)) to.destroy();
         });
       }
     });
@@ -50,16 +46,13 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Nothing passes any more on the connections that are open, and nobody is told. */
+  /** Nothing passes any more on the connections that are open, not even their end. */
   silence(): void {
     for (const socket of this.#sockets) {
+      this.#silenced.add(socket);
       socket.unpipe();
       socket.removeAllListeners('data').resume();
     }
-  }
-
-  refuse(refusing: boolean): void {
-    this.#refusing = refusing;
   }
 
   async close(): Promise<void> {

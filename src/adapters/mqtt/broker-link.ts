@@ -88,7 +88,8 @@ export class BrokerLink {
       return;
     }
     session.client.publish(topic, payload, { qos: 1, retain }, (error) => {
-      if (error) this.#fail(session, error.message);
+      // What ends the session ends every message under way with these words; its own reason comes after.
+      if (error && error.message !== 'Connection closed') this.#fail(session, error.message);
     });
   }
 

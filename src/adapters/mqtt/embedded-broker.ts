@@ -14,7 +14,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Aedes, type AedesPublishPacket, type Client, type ConnectPacket, type PublishPacket, type Subscription } from 'aedes';
 import mqttPacket from 'mqtt-packet';
-import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { limits } from '../../core/base/limits.ts';
 import { type DownMessage, upMessageSchema } from '../../core/model/messages.ts';
 import type { Downlink, DownlinkListener } from '../../ports/uplink.ts';
@@ -23,6 +23,7 @@ import { FanOut } from './fan-out.ts';
 import { PacketLimit } from './packet-limit.ts';
 import { decode, encode, newCounters, type UplinkCounters, type Warn } from './payload.ts';
 import { mayListen, parseUpTopic, topicOf } from './topics.ts';
+import { streamOf } from './web-socket-stream.ts';
 
 /** Whom the certificate speaks for. */
 export interface BrokerPeer {
@@ -98,7 +99,8 @@ export class EmbeddedBroker implements Downlink {
     const open = this.#connections.get(peer.name) ?? 0;
     if (aedes === null || open > limits.uplinkWatchers) {
       this.#warn('An MQTT connection was refused', { child: peer.name, open });
-      socket.end(`HTTP/1.1 ${aedes === null ? '503 Service Unavailable' : '429 Too Many Requests'}\r\nConnection: close\r\n\r\n`);
+      const status = aedes === null ? '503 Service Unavailable' : '429 Too Many Requests';
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#attach(aedes, webSocket, request, peer));
@@ -144,7 +146,7 @@ export class EmbeddedBroker implements Downlink {
       this.#warn('An MQTT client was cut off', { child: name, reason: `a packet of more than ${PACKET_BYTES_MAX} bytes` });
       webSocket.terminate();
     });
-    this.#peers.set(aedes.handle(createWebSocketStream(webSocket), request), peer);
+    this.#peers.set(aedes.handle(streamOf(webSocket), request), peer);
   }
 
   #peerOf(client: Client | null): BrokerPeer | undefined {

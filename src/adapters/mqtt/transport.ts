@@ -5,9 +5,10 @@
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
-import { createWebSocketStream, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError } from '../../core/model/errors.ts';
+import { streamOf } from './web-socket-stream.ts';
 
 /** What the composer gives for a dial: authority, own certificate and key, and how to know the other end. */
 export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
@@ -50,7 +51,7 @@ function overWebSocket(url: URL, socket: TLSSocket): Duplex {
     perMessageDeflate: false,
     maxPayload: limits.uplinkMessageBytes + 1024,
   });
-  const stream = createWebSocketStream(webSocket);
+  const stream = streamOf(webSocket);
   // The stream alone stays half open when the other end goes, and waits to be ended by its user.
   webSocket.once('close', () => stream.destroy());
   return stream;
