@@ -23,13 +23,21 @@ export const limits = {
   children: 10_000,
   /** Tokens of one orchestrator. */
   tokens: 1_000,
+  /** Labels of one service or node. */
   labels: 64,
+  /** Characters of a label's value: a DNS name fits. */
   labelValueLength: 253,
+  /** Environment entries of one service ... */
   envEntries: 256,
+  /** ... and the length of one value. */
   envValueBytes: 32 * 1024,
+  /** Words of a command ... */
   commandWords: 256,
+  /** ... and the length of one. */
   commandWordBytes: 32 * 1024,
+  /** Ports of one service. */
   ports: 32,
+  /** Mounts of one service. */
   mounts: 32,
   /** One message on an uplink; desired state larger than this travels in several. */
   uplinkMessageBytes: 4 * 1024 * 1024,
@@ -59,6 +67,7 @@ export const limits = {
   logBatchBytes: 4 * 1024 * 1024,
   /** Proposals waiting for the disk; more are dropped with a reason, and their requests answered `unavailable`. */
   logQueueEntries: 16_384,
+  /** ... and their bytes. */
   logQueueBytes: 32 * 1024 * 1024,
   /** Snapshots are written in pieces of this size, so that proposals do not wait for a whole one. */
   snapshotPieceBytes: 1024 * 1024,
@@ -72,8 +81,9 @@ export const limits = {
   engineReplyTimeoutMs: 120_000,
   /** A pull whose registry or disk makes no progress for this long has failed. */
   imagePullIdleMs: 300_000,
-  /** Pauses between tries to reach a container engine that went away with instances running: from, up to. */
+  /** Pauses between tries to reach a container engine that went away with instances running: from this ... */
   engineRetryMinMs: 100,
+  /** ... up to this. */
   engineRetryMaxMs: 5_000,
   /** A certificate, key or certificate request as text: ten times what an ordinary one takes, room for many names. */
   pemBytes: 16 * 1024,
@@ -83,8 +93,9 @@ export const limits = {
   responseBodyBytes: 16 * 1024 * 1024,
   /** TCP accepted, TLS not finished: longer than any honest handshake over a satellite link with losses. */
   handshakeTimeoutMs: 10_000,
-  /** Connections that have shown no valid certificate, in all and from one address (a site behind one NAT, reconnecting). */
+  /** Connections that have shown no valid certificate, all together ... */
   strangers: 2_048,
+  /** ... and from one address: a site behind one NAT, reconnecting. */
   strangersPerAddress: 256,
   /** Open connections at the TLS port: every child has an uplink and a stream or two. */
   connections: 32_768,
