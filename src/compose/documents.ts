@@ -1,0 +1,54 @@
+/** What a node keeps in its data directory besides its log: who it is, in files that only it can read. */
+import * as z from 'zod/mini';
+import { CodedError } from '../core/model/errors.ts';
+import { labelsSchema, nameSchema, PLACEMENT_POLICIES, positionSchema } from '../core/model/service.ts';
+import type { Store } from '../ports/store.ts';
+
+const profileSchema = z.object({
+  /** Tells this node's instances from those of any other on the machine. */
+  uid: z.string().check(z.regex(/^[0-9a-f]{16}$/)),
+  name: nameSchema,
+  /** Whether it is the orchestrator of a cluster, or of the root. */
+  orchestrates: z.boolean(),
+  /** Whether it runs work. */
+  works: z.boolean(),
+  /** Whom it has joined. */
+  parent: z.nullable(z.object({ url: z.string(), name: z.string(), broker: z.optional(z.string()) })),
+  listen: z.string(),
+  advertise: z.array(z.string()),
+  /** An operator's own broker for the children of this orchestrator. */
+  broker: z.optional(z.string()),
+  policy: z.enum(PLACEMENT_POLICIES),
+  labels: labelsSchema,
+  position: z.optional(positionSchema),
+  address: z.optional(z.string()),
+  cpu: z.optional(z.number()),
+  memory: z.optional(z.number()),
+});
+/** The node's settings, as last given: a restart needs no flags. */
+export type Profile = z.output<typeof profileSchema>;
+
+const PROFILE = 'node.json';
+
+export async function readProfile(store: Store): Promise<Profile | null> {
+  const text = await readText(store, PROFILE);
+  if (text === null) return null;
+  try {
+    return profileSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new CodedError('data_dir_corrupt', PROFILE, [], cause);
+  }
+}
+
+export function writeProfile(store: Store, profile: Profile): Promise<void> {
+  return writeText(store, PROFILE, `${JSON.stringify(profile, null, 2)}\n`);
+}
+
+export async function readText(store: Store, name: string): Promise<string | null> {
+  const bytes = await store.read(name);
+  return bytes === null ? null : new TextDecoder().decode(bytes);
+}
+
+export function writeText(store: Store, name: string, text: string): Promise<void> {
+  return store.write(name, new TextEncoder().encode(text));
+}

@@ -1,0 +1,231 @@
+/**
+ * `tendril up`: from a data directory and a few wishes to a running node. A node that was set up once needs no
+ * flags any more; flags that are given again change its settings.
+ */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join as joinPath } from 'node:path';
+import { openDataDirectory } from '../adapters/file-store/data-directory.ts';
+import { FileStore } from '../adapters/file-store/store.ts';
+import { systemClock } from '../adapters/system-clock/clock.ts';
+import { isName } from '../core/base/ids.ts';
+import { CodedError } from '../core/model/errors.ts';
+import type { PlacementPolicyName, Position } from '../core/model/service.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Store } from '../ports/store.ts';
+import { type Profile, readProfile, writeProfile } from './documents.ts';
+import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
+import { join, type Membership, openMembership } from './membership.ts';
+
+export const DEFAULT_LISTEN = '0.0.0.0:7443';
+
+/** Settings as given; what is undefined stays as it was, or gets its default. */
+export interface UpWishes {
+  readonly directory: string;
+  readonly name?: string | undefined;
+  /** Join as a worker. */
+  readonly join?: string | undefined;
+  /** Join as a cluster. */
+  readonly parent?: string | undefined;
+  readonly token?: string | undefined;
+  readonly works?: boolean | undefined;
+  readonly listen?: string | undefined;
+  readonly advertise?: readonly string[] | undefined;
+  readonly broker?: string | undefined;
+  readonly policy?: PlacementPolicyName | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly position?: Position | undefined;
+  readonly address?: string | undefined;
+  readonly cpu?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly certificateLifetimeMs?: number | undefined;
+  readonly dockerHost?: string | undefined;
+}
+
+export interface UpContext {
+  readonly logger: Logger;
+  readonly software: string;
+  readonly onFailure: (error: Error) => void;
+}
+
+export interface RunningNode {
+  readonly profile: Profile;
+  readonly directory: string;
+  readonly firstStart: boolean;
+  readonly runtimes: EngineParts['runtimes'];
+  /** Of an orchestrator: how to reach its API. */
+  readonly api: { readonly url: string; readonly token: string; readonly caPem: string } | null;
+  close(): Promise<void>;
+}
+
+/** Rejects with a CodedError, and has released everything then. */
+export async function up(wishes: UpWishes, context: UpContext): Promise<RunningNode> {
+  const opened = await openDataDirectory(wishes.directory);
+  try {
+    const store = new FileStore(joinPath(opened.path, 'documents'));
+    const clock: Clock = systemClock;
+    const known = await readProfile(store);
+    const profile = await settle(wishes, known, store, clock);
+    const running = await run(profile, wishes, { ...context, store, clock, directory: opened.path });
+    return {
+      ...running,
+      profile,
+      directory: opened.path,
+      firstStart: known === null,
+      async close() {
+        await running.close();
+        await opened.release();
+      },
+    };
+  } catch (error) {
+    await opened.release();
+    throw error;
+  }
+}
+
+/** What this node is: as before, changed by what was wished; joined where that was asked for. */
+async function settle(wishes: UpWishes, known: Profile | null, store: Store, clock: Clock): Promise<Profile> {
+  const url = wishes.join ?? wishes.parent;
+  if (wishes.join !== undefined && wishes.parent !== undefined)
+    throw new CodedError('invalid_request', '--join makes a worker, --parent a cluster: give one of them');
+  const name = wishes.name ?? known?.name ?? defaultName();
+  if (!isName(name)) throw new CodedError('invalid_request', `--name ${name}: a name has lower-case letters, digits and "-"`);
+  if (known && wishes.name !== undefined && wishes.name !== known.name)
+    throw new CodedError('conflict', `this data directory belongs to ${known.name}; another name needs another --data-dir`);
+  if (known && wishes.join !== undefined && known.orchestrates)
+    throw new CodedError('conflict', 'this data directory is that of an orchestrator; a worker needs another --data-dir');
+  const orchestrates = known?.orchestrates ?? wishes.join === undefined;
+  const joined = known?.parent ?? null;
+  if (joined && url !== undefined && url !== joined.url && wishes.token === undefined)
+    throw new CodedError('conflict', `this node has joined ${joined.url}`);
+  const base: Profile = {
+    uid: known?.uid ?? randomBytes(8).toString('hex'),
+    name,
+    orchestrates,
+    works: wishes.works ?? known?.works ?? true,
+    parent: joined,
+    listen: wishes.listen ?? known?.listen ?? DEFAULT_LISTEN,
+    advertise: [...(wishes.advertise ?? known?.advertise ?? [])],
+    policy: wishes.policy ?? known?.policy ?? 'spread',
+    labels: { ...(wishes.labels ?? known?.labels ?? {}) },
+    ...optional('broker', wishes.broker ?? known?.broker),
+    ...optional('position', wishes.position ?? known?.position),
+    ...optional('address', wishes.address ?? known?.address),
+    ...optional('cpu', wishes.cpu ?? known?.cpu),
+    ...optional('memory', wishes.memory ?? known?.memory),
+  };
+  const profile =
+    url !== undefined && needsToJoin(joined, url, wishes.token)
+      ? { ...base, parent: await joinWith(url, wishes.token, base, store, clock) }
+      : base;
+  if (JSON.stringify(profile) !== JSON.stringify(known)) await writeProfile(store, profile);
+  return profile;
+}
+
+/** A start script repeats its flags: who has joined there already does not need the token, which may be long used up. */
+function needsToJoin(joined: Profile['parent'], url: string, token: string | undefined): boolean {
+  return joined === null || (joined.url !== url && token !== undefined);
+}
+
+async function joinWith(url: string, token: string | undefined, profile: Profile, store: Store, clock: Clock) {
+  if (token === undefined)
+    throw new CodedError('unauthenticated', `joining ${url} needs --token`, [
+      { field: '--token', message: `make one there: tendril token create --role ${profile.orchestrates ? 'cluster' : 'worker'}` },
+    ]);
+  const parent = await join(store, {
+    url,
+    token,
+    name: profile.name,
+    kind: profile.orchestrates ? 'cluster' : 'node',
+    nowMs: clock.nowMs(),
+  });
+  return { url: parent.url, name: parent.name, ...optional('broker', parent.broker) };
+}
+
+interface RunContext extends UpContext {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly directory: string;
+}
+
+async function run(
+  profile: Profile,
+  wishes: UpWishes,
+  context: RunContext,
+): Promise<Pick<RunningNode, 'runtimes' | 'api' | 'close'>> {
+  const { store, clock, logger, directory, software, onFailure } = context;
+  const membership = profile.parent
+    ? await openMembership({ store, clock, logger }, { name: profile.name, parent: profile.parent })
+    : null;
+  if (!profile.orchestrates) return runWorker(profile, wishes, context, membership);
+  const { composeOrchestrator } = await import('./orchestrator.ts');
+  const parts = await composeOrchestrator(
+    { clock, logger, store, membership },
+    {
+      profile,
+      directory,
+      software,
+      dockerHost: wishes.dockerHost,
+      certificateLifetimeMs: wishes.certificateLifetimeMs,
+      onFailure,
+    },
+  );
+  const { parseListen } = await import('./orchestrator.ts');
+  const { host } = parseListen(profile.listen);
+  const reachable = profile.advertise[0] ?? (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
+  const bracketed = reachable.includes(':') ? `[${reachable}]` : reachable;
+  return {
+    runtimes: parts.engine?.runtimes ?? [],
+    api: { url: `https://${bracketed}:${parts.port}`, token: parts.adminToken, caPem: parts.caPem },
+    close: () => parts.close(),
+  };
+}
+
+async function runWorker(profile: Profile, wishes: UpWishes, context: RunContext, membership: Membership | null) {
+  const { store, clock, logger, directory, software, onFailure } = context;
+  if (!membership || !profile.parent) throw new CodedError('data_dir_corrupt', 'a worker without a parent');
+  let engine: EngineParts | null = null;
+  const http = serveStreams(() => engine);
+  engine = await composeEngine(
+    { clock, logger, store, link: membership.link },
+    {
+      profile,
+      directory,
+      software,
+      parentHost: new URL(profile.parent.url).hostname,
+      dockerHost: wishes.dockerHost,
+      onStreamRequest: (id) => {
+        membership.dialBack(id).then(
+          (stream) => http.serve(stream),
+          (error: unknown) => logger.warn({ problem: String(error) }, 'no stream to the orchestrator'),
+        );
+      },
+      onFailure,
+    },
+  );
+  await engine.driver.start();
+  const { driver } = engine;
+  return {
+    runtimes: engine.runtimes,
+    api: null,
+    close: async () => {
+      membership.close();
+      await driver.close();
+    },
+  };
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V };
+}
+
+/** The machine's name as a node's name. */
+function defaultName(): string {
+  const plain = hostname().toLowerCase().split('.', 1)[0] ?? '';
+  const cleaned = plain
+    .replace(/[^a-z0-9-]/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 63);
+  return isName(cleaned) ? cleaned : 'node';
+}

@@ -1,0 +1,17 @@
+/** The program: the command line, and `up`, which alone needs a whole node. */
+import { chooseDataDirectory } from './adapters/file-store/data-directory.ts';
+import { runProgram } from './cli/program.ts';
+import { processShell } from './cli/shell.ts';
+
+declare const TENDRIL_VERSION: string;
+
+process.exitCode = await runProgram(
+  process.argv.slice(2),
+  processShell({
+    software: TENDRIL_VERSION,
+    dataDirectory: (option) => chooseDataDirectory({ option, environment: process.env }),
+  }),
+  {
+    more: [{ name: 'up', group: 'Run:', summary: 'start a node on this machine', load: () => import('./compose/up-command.ts') }],
+  },
+);
