@@ -1,5 +1,6 @@
 /** What a client may ask of an orchestrator: the write half of the API, as the state machine takes it. */
 import type { ErrorCode, ErrorDetail } from './errors.ts';
+import type { ChildKind } from './membership.ts';
 import type { ServiceSpec } from './service.ts';
 import type { TokenRole } from './views.ts';
 
@@ -41,9 +42,10 @@ export type ClientRequest =
   | {
       readonly type: 'registerChild';
       readonly name: string;
-      readonly kind: 'node' | 'cluster';
+      readonly kind: ChildKind;
       readonly publicKeyFingerprint: string;
       readonly tokenId: string;
+      readonly secretHash: string;
     };
 
 export interface RequestRefusal {

@@ -6,7 +6,13 @@ const written = {
   apiVersion: 'tendril/v1',
   kind: 'Service',
   metadata: { name: 'web' },
-  spec: { runtime: 'process', command: ['sleep', '1'], resources: { cpu: '250m', memory: '64Mi' }, stopGrace: '1m30s', ports: [{}] },
+  spec: {
+    runtime: 'process',
+    command: ['sleep', '1'],
+    resources: { cpu: '250m', memory: '64Mi' },
+    stopGrace: '1m30s',
+    ports: [{}],
+  },
 };
 
 describe('service schema', () => {
