@@ -186,13 +186,17 @@ export class OrchestratorBackend {
     return copies.find((copy) => copy.leaving === null && !copy.lost) ?? copies[0];
   }
 
-  /** What needs no log entry to be refused: a place that does not exist, a service that no known machine could ever run. */
+  /** What needs no log entry to be refused: a place that does not exist, a service larger than any known machine. */
   #refuseBeforehand(request: ClientRequest): Result<RequestOutcome, RequestRefusal> | null {
     if (request.type === 'migrateInstance') return this.#checkTarget(request);
+    if (request.type === 'removeChild' && request.child === this.#init.localNode)
+      return refused({ code: 'conflict', what: `${request.child} is this orchestrator's own node; start it with --no-worker instead`, details: [] });
     if (request.type !== 'applyService') return null;
     const lacks = this.#components.driver.core.lackForEver(request.spec, this.#components.clock.nowMs());
-    // While nodes are still expected, what is missing may come with them.
-    if (lacks.length === 0 || this.children().some((child) => child.state === 'expected')) return null;
+    // A label, a runtime or a node by name may yet come: such a service waits, with its reasons. Only what asks for
+    // more than the largest machine has is a slip of the pen, and not even that while nodes are still expected.
+    if (lacks.length === 0 || lacks.some(({ kind }) => kind !== 'resources')) return null;
+    if (this.children().some((child) => child.state === 'expected')) return null;
     const details = lacks.map((lack) => ({ field: lack.child, message: lack.detail }));
     return refused({ code: 'impossible', what: request.name, details });
   }
