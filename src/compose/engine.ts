@@ -1,7 +1,7 @@
 /** Puts an engine together on this machine: its runtimes, its capacity, its link to the parent. */
-import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { ContainerRuntime } from '../adapters/docker/container-runtime.ts';
 import { OsHostPorts } from '../adapters/native/host-ports.ts';
 import { createProcessRuntime } from '../adapters/native/process.ts';
 import { createPythonRuntime } from '../adapters/native/python.ts';
@@ -38,7 +38,7 @@ export async function composeEngine(
 ): Promise<EngineParts> {
   const { clock, logger } = components;
   const { profile, directory } = init;
-  const runtimes = await createRuntimes(clock, profile, directory, init.dockerHost);
+  const runtimes = createRuntimes(clock, profile, directory, init.dockerHost);
   const detections = await Promise.all(runtimes.map(async (runtime) => ({ name: runtime.name, ...(await runtime.detect()) })));
   const meter = new OsMeter({ directory });
   const inventory = await meter.inventory();
@@ -90,23 +90,13 @@ export function serveStreams(parts: () => EngineParts | null): ChildHttp {
   });
 }
 
-async function createRuntimes(
-  clock: Clock,
-  profile: Profile,
-  directory: string,
-  dockerHost: string | undefined,
-): Promise<Runtime[]> {
+function createRuntimes(clock: Clock, profile: Profile, directory: string, dockerHost: string | undefined): readonly Runtime[] {
   const nodeUid = profile.uid;
-  const runtimes = [
+  return [
     createProcessRuntime({ clock }, { directory: join(directory, 'process'), nodeUid }),
     createPythonRuntime({ clock }, { directory: join(directory, 'python'), nodeUid }),
+    new ContainerRuntime({ clock }, { node: nodeUid, dockerHost }),
   ];
-  // A box without Docker does not pay for its client.
-  if (dockerHost !== undefined || existsSync('/var/run/docker.sock')) {
-    const { ContainerRuntime } = await import('../adapters/docker/container-runtime.ts');
-    runtimes.push(new ContainerRuntime({ clock }, { node: nodeUid, dockerHost }));
-  }
-  return runtimes;
 }
 
 /** This machine's address as those see it who see the parent: loopback when all is on one machine. */

@@ -36,7 +36,10 @@ export function register(program: Command, shell: Shell): void {
   program
     .command('up')
     .description('Starts a node. Without flags it is root, cluster and worker at once, and makes what it needs.')
-    .option('--data-dir <DIR>', 'where it keeps everything; TENDRIL_DATA_DIR (default /var/lib/tendril, or ~/.local/share/tendril)')
+    .option(
+      '--data-dir <DIR>',
+      'where it keeps everything; TENDRIL_DATA_DIR (default /var/lib/tendril, or ~/.local/share/tendril)',
+    )
     .option('--name <NAME>', "its name (default: the machine's)")
     .option('--join <URL>', 'join this orchestrator as a worker: https://HOST:7443, with --token')
     .option('--parent <URL>', 'be a cluster of this orchestrator: https://HOST:7443, with --token')

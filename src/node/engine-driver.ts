@@ -20,7 +20,7 @@ import { ParentLink, type ParentLinkComponents } from './parent-link.ts';
 export interface EngineDriverComponents {
   readonly clock: Clock;
   readonly store: Store;
-  /** Those that this node has, opened by this driver. */
+  /** Those that this node knows of, there or not; opened by this driver. */
   readonly runtimes: readonly Runtime[];
   readonly meter: Pick<Meter, 'load'>;
   readonly hostPorts: HostPorts;
@@ -32,18 +32,22 @@ export interface EngineDriverComponents {
 }
 
 const WISHES = 'wishes.json';
+/** A runtime that is missing may only be slow to come up, as Docker is when a machine boots. */
+const LOOK_FOR_RUNTIMES_MS = 30_000;
 /** The longest sleep, so that a clock that jumps does no harm. */
 const WAKE_MAX_MS = 60_000;
 
 export class EngineDriver {
   readonly core: Engine;
   readonly #components: EngineDriverComponents;
+  readonly #init: EngineInit;
   readonly #address: () => string;
   readonly #runtimes: ReadonlyMap<RuntimeName, Runtime>;
   readonly #parentLink: ParentLink;
   readonly #queue: EngineInput[] = [];
   #stepping = false;
   #cancelWake: (() => void) | null = null;
+  #cancelLook: (() => void) | null = null;
   #closed = false;
   #saving: Promise<void> = Promise.resolve();
   parentConnected = false;
@@ -53,6 +57,7 @@ export class EngineDriver {
   constructor(components: EngineDriverComponents, init: EngineInit, address: () => string) {
     this.#components = components;
     this.#address = address;
+    this.#init = init;
     this.core = new Engine(init);
     this.#runtimes = new Map(components.runtimes.map((runtime) => [runtime.name, runtime]));
     this.#parentLink = new ParentLink(components.parent, {
@@ -72,6 +77,7 @@ export class EngineDriver {
 
   /** Takes up what was there before, without any orchestrator, then dials the parent. */
   async start(): Promise<void> {
+    const init = this.#init;
     const stored = await this.#components.store.read(WISHES);
     const saved = stored ? readSavedWishes(new TextDecoder().decode(stored)) : null;
     const found: FoundOnNode[] = [];
@@ -79,10 +85,33 @@ export class EngineDriver {
       await runtime.open({
         exited: (id, exit) => this.#take({ type: 'instanceExited', id, exitCode: exit.exitCode, reason: exit.reason }),
       });
-      for (const one of await runtime.list()) found.push({ ...one, runtime: runtime.name });
+      if (init.runtimes.includes(runtime.name)) found.push(...(await listOf(runtime)));
     }
     this.#take({ type: 'restored', saved, found });
+    this.#lookForRuntimes(init.runtimes);
     this.#parentLink.open();
+  }
+
+  #lookForRuntimes(present: readonly RuntimeName[]): void {
+    const missing = [...this.#runtimes.values()].filter(({ name }) => !present.includes(name));
+    if (missing.length === 0) return;
+    this.#cancelLook = this.#components.clock.startTimer(LOOK_FOR_RUNTIMES_MS, () => {
+      this.#look(missing)
+        .then((appeared) => this.#lookForRuntimes([...present, ...appeared]))
+        .catch(this.#components.onFailure);
+    });
+  }
+
+  async #look(missing: readonly Runtime[]): Promise<RuntimeName[]> {
+    const appeared: RuntimeName[] = [];
+    for (const runtime of missing) {
+      const { available, detail } = await runtime.detect();
+      if (!available || this.#closed) continue;
+      this.#components.logger.info({ runtime: runtime.name, detail }, 'runtime has come up');
+      this.#take({ type: 'runtimeAppeared', runtime: runtime.name, found: await listOf(runtime) });
+      appeared.push(runtime.name);
+    }
+    return appeared;
   }
 
   runtime(name: RuntimeName): Runtime {
@@ -93,6 +122,7 @@ export class EngineDriver {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelWake?.();
+    this.#cancelLook?.();
     await this.#parentLink.close();
     await this.#saving;
     for (const runtime of this.#runtimes.values()) await runtime.close();
@@ -152,7 +182,7 @@ export class EngineDriver {
         return;
       case 'restartUplink':
         logger.warn({ reason: effect.reason }, 'link to orchestrator starts over');
-        this.#parentLink.reopen(effect.reason).catch(onFailure);
+        this.#parentLink.reopen(effect.reason);
         return;
     }
   }
@@ -198,6 +228,10 @@ export class EngineDriver {
     this.#components.logger.info({ instance: id }, 'stopped and removed');
     this.#take({ type: 'instanceRetired', id });
   }
+}
+
+async function listOf(runtime: Runtime): Promise<FoundOnNode[]> {
+  return (await runtime.list()).map((one) => ({ ...one, runtime: runtime.name }));
 }
 
 type EngineStartPorts = Extract<EngineEffect, { type: 'startInstance' }>['assignment']['spec']['ports'];

@@ -190,7 +190,11 @@ export class OrchestratorBackend {
   #refuseBeforehand(request: ClientRequest): Result<RequestOutcome, RequestRefusal> | null {
     if (request.type === 'migrateInstance') return this.#checkTarget(request);
     if (request.type === 'removeChild' && request.child === this.#init.localNode)
-      return refused({ code: 'conflict', what: `${request.child} is this orchestrator's own node; start it with --no-worker instead`, details: [] });
+      return refused({
+        code: 'conflict',
+        what: `${request.child} is this orchestrator's own node; start it with --no-worker instead`,
+        details: [],
+      });
     if (request.type !== 'applyService') return null;
     const lacks = this.#components.driver.core.lackForEver(request.spec, this.#components.clock.nowMs());
     // A label, a runtime or a node by name may yet come: such a service waits, with its reasons. Only what asks for

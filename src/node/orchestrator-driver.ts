@@ -178,7 +178,7 @@ export class OrchestratorDriver {
           break;
         case 'restartUplink':
           logger.warn({ reason: effect.reason }, 'link to parent starts over');
-          this.#parentLink?.reopen(effect.reason).catch(this.#components.onFailure);
+          this.#parentLink?.reopen(effect.reason);
           break;
         case 'compact':
           log.compact(encode(effect.snapshot), effect.index).catch(this.#components.onFailure);

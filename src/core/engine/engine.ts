@@ -42,6 +42,8 @@ export type EngineInput =
   /** Nothing of it is left. */
   | { readonly type: 'instanceRetired'; readonly id: string }
   | { readonly type: 'loadMeasured'; readonly load: number }
+  /** A runtime has come up after the start, with what it still has from before. */
+  | { readonly type: 'runtimeAppeared'; readonly runtime: RuntimeName; readonly found: readonly FoundOnNode[] }
   | { readonly type: 'uplinkOpened'; readonly session: string }
   | { readonly type: 'uplinkMessageReceived'; readonly message: Extract<DownMessage, { type: 'desired' }> }
   | { readonly type: 'uplinkClosed' }
@@ -82,6 +84,7 @@ export class Engine {
   /** Wishes that are being saved, oldest first. */
   readonly #unsaved: Wish[] = [];
   #cutOffSinceMs: number | null = null;
+  #runtimes: readonly RuntimeName[];
   #load = 0;
   #summary: Summary | null = null;
   #restored = false;
@@ -90,6 +93,7 @@ export class Engine {
 
   constructor(init: EngineInit) {
     this.#init = init;
+    this.#runtimes = init.runtimes;
     this.#session = new ChildSession('node', init.software);
   }
 
@@ -155,6 +159,10 @@ export class Engine {
       case 'instanceRetired':
         this.#retired(input.id);
         return;
+      case 'runtimeAppeared':
+        this.#runtimes = [...this.#runtimes, input.runtime];
+        for (const one of input.found) if (!this.#instances.has(one.id)) this.#retireStray(one); // E3
+        return;
       case 'loadMeasured':
         this.#load = input.load;
         return;
@@ -189,7 +197,7 @@ export class Engine {
     for (const one of found) {
       const instance = this.#instances.get(one.id);
       if (!instance) {
-        this.#effects.push({ type: 'retireInstance', id: one.id, runtime: one.runtime, graceMs: STRAY_GRACE_MS }); // E3
+        this.#retireStray(one); // E3
         continue;
       }
       instance.touched = true;
@@ -200,6 +208,10 @@ export class Engine {
         instance.become('FAILED', this.#nowMs, { reason: 'ended while tendril was not running', exitCode: one.exitCode });
       }
     }
+  }
+
+  #retireStray({ id, runtime }: FoundOnNode): void {
+    this.#effects.push({ type: 'retireInstance', id, runtime, graceMs: STRAY_GRACE_MS });
   }
 
   #desiredReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
@@ -269,7 +281,7 @@ export class Engine {
   }
 
   #lackFor({ spec }: Assignment): string | null {
-    if (!this.#init.runtimes.includes(spec.runtime)) return `the node lacks the runtime ${spec.runtime}`;
+    if (!this.#runtimes.includes(spec.runtime)) return `the node lacks the runtime ${spec.runtime}`;
     const need = requirementOf(spec);
     const free = this.#free();
     if (need.cpuMilli > free.cpuMilli) return `needs ${need.cpuMilli}m CPU, ${free.cpuMilli}m are free`;
@@ -315,7 +327,10 @@ export class Engine {
       this.#effects.push({ type: 'stopInstance', id, runtime: assignment.spec.runtime, graceMs: assignment.spec.stopGrace });
       return;
     }
-    const due = instance.state === 'SCHEDULED_NODE' || (instance.state === 'FAILED' && this.#nowMs >= instance.nextStartAtMs);
+    const waitMs = instance.nextStartAtMs - this.#nowMs;
+    // Longer than any pause: the clock was set back.
+    const paused = waitMs > 0 && waitMs <= instance.assignment.spec.restart.maxBackoff;
+    const due = instance.state === 'SCHEDULED_NODE' || (instance.state === 'FAILED' && !paused);
     if (!due) return;
     const again = instance.state === 'FAILED' && instance.touched;
     instance.busy = true;
@@ -362,11 +377,11 @@ export class Engine {
   }
 
   #refreshSummary(): Summary {
-    const { name, architecture, runtimes, labels, position, total } = this.#init;
+    const { name, architecture, labels, position, total } = this.#init;
     const fresh = summaryOfNode({
       name,
       architecture,
-      runtimes: [...runtimes],
+      runtimes: [...this.#runtimes],
       labels,
       position,
       total,

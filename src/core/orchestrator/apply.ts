@@ -28,6 +28,8 @@ export interface Applied {
   readonly touched: ReadonlySet<string>;
   /** Members whose desired state changed. */
   readonly told: ReadonlySet<string>;
+  /** Members of which something else changed that a view or a summary shows. */
+  readonly changedMembers: ReadonlySet<string>;
   /** Instances and services that are no more. */
   readonly removedInstances: readonly string[];
   readonly removedServices: readonly string[];
@@ -38,6 +40,7 @@ class Changes {
   answer: RequestAnswer | null = null;
   readonly touched = new Set<string>();
   readonly told = new Set<string>();
+  readonly changedMembers = new Set<string>();
   readonly removedInstances: string[] = [];
   readonly removedServices: string[] = [];
   readonly events: NewEvent[] = [];
@@ -125,6 +128,7 @@ function applyRequest(state: OrchestratorState, request: ClientRequest, atMs: nu
       if (member.cordoned === request.cordoned) return ok({ effect: 'unchanged', name: request.child });
       member.cordoned = request.cordoned;
       if (!request.cordoned) member.draining = false;
+      changes.changedMembers.add(request.child);
       changes.event(subjectOf(member), request.cordoned ? 'cordoned' : 'uncordoned');
       return ok({ effect: 'changed', name: request.child });
     }
@@ -134,6 +138,7 @@ function applyRequest(state: OrchestratorState, request: ClientRequest, atMs: nu
       if (member.draining === request.draining) return ok({ effect: 'unchanged', name: request.child });
       member.draining = request.draining;
       if (request.draining) member.cordoned = true;
+      changes.changedMembers.add(request.child);
       for (const instance of state.instancesOn(request.child)) changes.touched.add(instance.service);
       changes.event(subjectOf(member), request.draining ? 'draining: its instances move elsewhere' : 'draining ended');
       return ok({ effect: 'changed', name: request.child });
@@ -254,6 +259,7 @@ function registerChild(
     forgottenVersion: 0,
   };
   state.members.set(request.name, added);
+  changes.changedMembers.add(request.name);
   changes.event(subjectOf(added), 'joined');
   return ok({ effect: 'created', name: request.name });
 }
@@ -282,6 +288,7 @@ function applyDecision(state: OrchestratorState, decision: Decision, atMs: numbe
       break;
     case 'forget':
       if (instance.leaving === null) return;
+      if (instance.child !== null) changes.changedMembers.add(instance.child);
       state.removeInstance(instance);
       changes.removedInstances.push(instance.id);
       finishService(state, instance.service, changes);
@@ -446,10 +453,13 @@ function dropUnusedSpecs(state: OrchestratorState, service: ServiceRecord): void
   }
 }
 
+/** Used-up ones stay while there is room: a child whose answer was lost asks again with its token (A3). */
 function dropDeadTokens(state: OrchestratorState, atMs: number): void {
   for (const token of state.tokens.values()) {
-    if (token.usesLeft === 0 || (token.expiresAtMs !== null && token.expiresAtMs <= atMs)) state.tokens.delete(token.id);
+    if (token.expiresAtMs !== null && token.expiresAtMs <= atMs) state.tokens.delete(token.id);
   }
+  if (state.tokens.size < limits.tokens) return;
+  for (const token of state.tokens.values()) if (token.usesLeft === 0) state.tokens.delete(token.id);
 }
 
 function wantedInstances(state: OrchestratorState): number {

@@ -64,6 +64,11 @@ export class Observed {
     return link;
   }
 
+  /** Moves the times at which children were last heard: for time in which this orchestrator itself was not there to hear. */
+  forgive(ms: number): void {
+    for (const link of this.links.values()) link.lastHeardMs += ms;
+  }
+
   helloReceived(link: Link, hello: Hello, sameEpoch: boolean, nowMs: number): void {
     link.session = hello.session;
     link.sequence = 0;

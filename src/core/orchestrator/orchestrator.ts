@@ -11,6 +11,7 @@
  *  I1. One round of decisions is in flight at a time, so no two rounds decide on the same facts.
  *  I2. A child is never told of an instance that is not committed.
  *  I3. Reading time changes nothing: all that depends on it happens in `timePassed`.
+ *  I4. A child is silent only for time in which this orchestrator listened.
  */
 import { must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -73,6 +74,8 @@ export interface OrchestratorInit {
 
 /** Nodes get this long after a start before their absence is held against the cluster. */
 const SETTLE_MS = 10_000;
+/** No input for this long means that this process did not run. */
+const GAP_MS = 2_000;
 /** Measured load moves a summary only in steps of this size. */
 const LOAD_STEP = 0.05;
 
@@ -139,12 +142,22 @@ export class Orchestrator {
   }
 
   step(nowMs: number, input: OrchestratorInput): readonly OrchestratorEffect[] {
+    this.#noticeGap(nowMs);
     this.#nowMs = nowMs;
     this.#effects = [];
     this.#take(input);
     if (this.#leads) this.#decide();
     this.#speakToParent();
     return this.#effects;
+  }
+
+  /**
+   * I4. `timePassed` comes every half second; if much more lies between two inputs, this process was stopped, or the
+   * clock was set. Children were not silent in that time: nobody listened.
+   */
+  #noticeGap(nowMs: number): void {
+    const gapMs = nowMs - this.#nowMs;
+    if (this.#nowMs !== 0 && (gapMs > GAP_MS || gapMs < 0)) this.#observed.forgive(gapMs);
   }
 
   #take(input: OrchestratorInput): void {
@@ -233,6 +246,10 @@ export class Orchestrator {
     }
     for (const key of applied.touched) this.#touch(key);
     for (const child of applied.told) this.#tell(child);
+    for (const child of applied.changedMembers) {
+      this.#summaryDirty = true;
+      this.#changed('child', child);
+    }
     if (this.#index - this.#snapshotIndex >= this.#init.entriesPerSnapshot) {
       this.#snapshotIndex = this.#index;
       this.#effects.push({ type: 'compact', snapshot: JSON.stringify(this.#state), index: this.#index });
@@ -403,8 +420,11 @@ export class Orchestrator {
             this.#refusals.delete(wish.instance);
             return found.value;
           }
-          this.#refusals.set(wish.instance, found.error);
           this.#waiting.add(key);
+          if (JSON.stringify(found.error) === JSON.stringify(this.#refusals.get(wish.instance))) return null;
+          this.#refusals.set(wish.instance, found.error);
+          this.#changed('instance', wish.instance);
+          this.#changed('service', key);
           this.#upwardDirty.add(key);
           return null;
         },

@@ -113,7 +113,8 @@ export class ChildSession {
     const news = changed.length > 0 || gone.length > 0 || status.version !== this.#toldVersion;
     // Load alone is no news: it rides along with the next heartbeat.
     const freed = this.#toldSummary !== null && !sameCapacity(this.#toldSummary, status.summary);
-    const due = nowMs - this.#lastSaidMs >= this.heartbeatMs;
+    // A clock that was set back must not silence the child for as long.
+    const due = nowMs - this.#lastSaidMs >= this.heartbeatMs || nowMs < this.#lastSaidMs;
     if (!news && !freed && !due) return null;
     const summary = status.summary === this.#toldSummary ? undefined : status.summary;
     this.#sequence += 1;
@@ -131,7 +132,7 @@ export class ChildSession {
 
   /** When `report` next has a heartbeat to give, if nothing changes before. */
   nextHeartbeatMs(): number {
-    return this.#session === null ? Number.POSITIVE_INFINITY : this.#lastSaidMs + this.heartbeatMs;
+    return this.#session === null || !this.#answered ? Number.POSITIVE_INFINITY : this.#lastSaidMs + this.heartbeatMs; // C1
   }
 
   #remember(status: ChildStatus, nowMs: number): void {
