@@ -106,6 +106,7 @@ function applyRequest(state: OrchestratorState, request: ClientRequest, atMs: nu
       if (service?.owner !== 'user') return no('not_found', `service ${request.name}`);
       if (service.deleting) return ok({ effect: 'unchanged', name: request.name });
       markDeleting(service, changes);
+      finishService(state, service.key, changes);
       return ok({ effect: 'deleted', name: request.name });
     }
     case 'scaleService': {

@@ -16,6 +16,7 @@ import type { ServiceSpec } from '../model/service.ts';
 import type { Decision } from './commands.ts';
 import type { Observed } from './observed.ts';
 import type { InstanceRecord, Leaving, OrchestratorState, ServiceRecord, Target } from './state.ts';
+import { isSilent } from './views.ts';
 
 /** Before a silent child counts as lost, when the service does not say. A cluster looks after itself for a while. */
 export const LOST_AFTER_MS = { node: 4_000, cluster: 60_000 } as const;
@@ -94,7 +95,9 @@ class Round {
       if (!link) continue;
       const kind = must(state.members.get(instance.child), 'child').record.kind;
       const patienceMs = state.specOf(instance).disconnect.lostAfter ?? LOST_AFTER_MS[kind];
-      const silent = nowMs - link.lastHeardMs > patienceMs;
+      // Between two heartbeats a child is not silent, however little patience a service has.
+      const heard = link.session !== null && !isSilent(link.lastHeardMs, nowMs);
+      const silent = !heard && nowMs - link.lastHeardMs > patienceMs;
       if (silent && !instance.lost) {
         this.decisions.push({ do: 'lose', instance: instance.id });
         this.#lost.add(instance.id);

@@ -29,8 +29,11 @@ export function stateOf(instance: InstanceRecord, context: ViewContext): { state
   const { state, observed, nowMs } = context;
   const report = observed.reportOf(instance);
   if (instance.leaving !== null) {
-    const stopping = report?.state === 'STOPPING' || instance.leaving !== 'scaling';
-    return { state: stopping ? 'STOPPING' : 'SCALING', reason: LEAVING_REASON[instance.leaving] };
+    const reason = LEAVING_REASON[instance.leaving];
+    if (instance.child === null) return { state: 'TERMINATED', reason };
+    // Until the child has taken it up; from its version, not its report: that one is missing at first after a restart, and at last.
+    const untold = (observed.links.get(instance.child)?.version ?? 0) < instance.since;
+    return { state: untold && instance.leaving === 'scaling' ? 'SCALING' : 'STOPPING', reason };
   }
   if (instance.child === null) return { state: 'REQUESTED', reason: waitingReason(context.refusals.get(instance.id)) };
   const link = observed.links.get(instance.child);
