@@ -6,31 +6,24 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #silenced = new WeakSet<Socket>();
+  readonly #targetPort: () => number;
+  #state: 'whole' | 'stalled' | 'refusing' = 'whole';
+  /** Taken while stalled: connected to the other side once the wire is whole again. */
+  readonly #waiting = new Set<Socket>();
   readonly port: number;
   /** Through it since the start, both directions, TLS and all. */
   bytes = 0;
 
   private constructor(server: Server, targetPort: () => number) {
     this.#server = server;
+    this.#targetPort = targetPort;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (near) => {
-      const far = connect(targetPort(), '127.0.0.1');
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(from);
-        from.setNoDelay();
-        from.on('data', (chunk) => {
-          this.bytes += chunk.length;
-        });
-        from.pipe(to);
-        from.on('error', () => undefined);
-        from.on('close', () => {
-          this.#sockets.delete(from);
-          if (!this.#silenced.has(from)) to.destroy();
-        });
-      }
+      if (this.#state === 'refusing') near.resetAndDestroy();
+      else if (this.#state === 'stalled') {
+        this.#waiting.add(near);
+        near.on('error', () => undefined).on('close', () => this.#waiting.delete(near));
+      } else this.#join(near);
     });
   }
 
@@ -39,6 +32,26 @@ export class TcpProxy {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new TcpProxy(server, targetPort);
+  }
+
+  #join(near: Socket): void {
+    const far = connect(this.#targetPort(), '127.0.0.1');
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      this.#sockets.add(from);
+      from.setNoDelay();
+      from.on('data', (chunk) => {
+        this.bytes += chunk.length;
+      });
+      from.pipe(to);
+      from.on('error', () => undefined);
+      from.on('close', () => {
+        this.#sockets.delete(from);
+        if (!this.#silenced.has(from)) to.destroy();
+      });
+    }
   }
 
   /** Resets all connections; new ones are taken. */
@@ -55,9 +68,30 @@ export class TcpProxy {
     }
   }
 
+  /** A link that loses every packet, until `heal`: nothing passes and nobody is told, on new connections too. */
+  stall(): void {
+    this.#state = 'stalled';
+    this.silence();
+  }
+
+  /** A link that is down and says so, until `heal`: connections are reset, and new ones as well. */
+  refuse(): void {
+    this.#state = 'refusing';
+    this.cut();
+    for (const socket of this.#waiting) socket.resetAndDestroy();
+  }
+
+  /** New connections pass again; those that were open when it stalled have lost bytes and end. */
+  heal(): void {
+    if (this.#state === 'stalled') this.cut();
+    this.#state = 'whole';
+    for (const socket of this.#waiting) this.#join(socket);
+    this.#waiting.clear();
+  }
+
   async close(): Promise<void> {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of [...this.#sockets, ...this.#waiting]) socket.destroy();
     await once(this.#server, 'close');
   }
 }

@@ -1,0 +1,305 @@
+/**
+ * A whole deployment of real processes on loopback: one root, its clusters, their nodes, each with its own data
+ * directory and certificate, in a temporary directory. Every process can be stopped, killed, frozen and started again,
+ * and with `wires` every child's link to its parent can be stalled, refused and healed.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ApiClient } from '../../src/cli/api/api-client.ts';
+import { Transport } from '../../src/cli/api/transport.ts';
+import { loadConfig } from '../../src/cli/context/config-file.ts';
+import type { ServiceManifest } from '../../src/core/model/service.ts';
+import { serviceSchema } from '../../src/core/model/service.ts';
+import type { InstanceView } from '../../src/core/model/views.ts';
+import { freePort } from './free-port.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+import { ensureBuilt, type InstanceProcess, PROGRAM, TendrilProcess } from './tendril-process.ts';
+import { until } from './until.ts';
+
+export interface DeploymentOptions {
+  /** Nodes by cluster: `{garching: 3}` has the nodes garching-1 to garching-3. */
+  readonly clusters?: Readonly<Record<string, number>>;
+  /** Nodes directly below the root: root-1 ... */
+  readonly nodes?: number;
+  /** Whether the root is a worker too. */
+  readonly rootWorks?: boolean;
+  /** Of every node; 2 and 2Gi unless said. */
+  readonly cpu?: string;
+  readonly memory?: string;
+  /** Puts a wire before every child that a test can cut. Its bytes go through the test's process. */
+  readonly wires?: boolean;
+  /** More flags for `tendril up`, by the node's name. */
+  readonly flags?: (name: string) => readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface CliRun {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Spec = ServiceManifest['spec'];
+/** Of a process service: what differs from `sleep 1000000` with little CPU and memory. */
+export type ProcessSpec = Partial<Extract<Spec, { runtime: 'process' }>>;
+
+const TIDY_LIMIT_MS = 15_000;
+
+export async function startDeployment(options: DeploymentOptions = {}): Promise<Deployment> {
+  await ensureBuilt();
+  const deployment = new Deployment(await mkdtemp(join(tmpdir(), 'tendril-e2e-')), options);
+  try {
+    await deployment.open();
+    return deployment;
+  } catch (error) {
+    await deployment.abandon();
+    throw error;
+  }
+}
+
+export class Deployment {
+  readonly directory: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly processes = new Map<string, TendrilProcess>();
+  readonly #options: DeploymentOptions;
+  readonly #wires: TcpProxy[] = [];
+  readonly #clients = new Map<string, ApiClient>();
+  readonly #over = new AbortController();
+
+  constructor(directory: string, options: DeploymentOptions) {
+    this.directory = directory;
+    this.#options = options;
+    const { TENDRIL_CONTEXT: _context, TENDRIL_SERVER: _server, TENDRIL_TOKEN: _token, ...env } = process.env;
+    this.env = { ...env, NO_COLOR: '1', TENDRIL_CONFIG: join(directory, 'config.yaml'), ...options.env };
+  }
+
+  async open(): Promise<void> {
+    const { clusters = {}, nodes = 0, rootWorks = false } = this.#options;
+    await this.addOrchestrator('root', null, rootWorks);
+    await Promise.all([
+      ...numbered('root', nodes).map((name) => this.addNode(name, 'root')),
+      ...Object.entries(clusters).map(async ([cluster, count]) => {
+        await this.addOrchestrator(cluster, 'root', false);
+        await Promise.all(numbered(cluster, count).map((name) => this.addNode(name, cluster)));
+      }),
+    ]);
+    const all = nodes + Object.values(clusters).reduce((sum, count) => sum + count, 0);
+    await this.until(
+      'all nodes are ready in the eyes of the root',
+      async () => {
+        const { items } = await this.api('root').nodes();
+        return items.filter(({ state }) => state === 'ready').length === all + (rootWorks ? 1 : 0);
+      },
+      30_000,
+    );
+  }
+
+  /** `parent` null: a root. */
+  async addOrchestrator(name: string, parent: string | null, works: boolean): Promise<TendrilProcess> {
+    const port = await freePort();
+    const link = parent === null ? null : await this.#wireTo(parent);
+    const joining = parent === null ? [] : ['--parent', this.#url(parent, link), '--token', await this.token(parent, 'cluster')];
+    const flags = works ? this.#capacity() : ['--no-worker'];
+    return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, ...joining], flags);
+  }
+
+  async addNode(name: string, parent: string, flags: readonly string[] = []): Promise<TendrilProcess> {
+    const link = await this.#wireTo(parent);
+    const joining = ['--join', this.#url(parent, link), '--token', await this.token(parent, 'worker')];
+    return this.#add(name, null, link, joining, [...this.#capacity(), ...flags]);
+  }
+
+  async #add(
+    name: string,
+    port: number | null,
+    link: TcpProxy | null,
+    firstFlags: readonly string[],
+    flags: readonly string[],
+  ): Promise<TendrilProcess> {
+    const one = new TendrilProcess({
+      name,
+      directory: join(this.directory, name),
+      port,
+      link,
+      firstFlags: ['--name', name, ...firstFlags],
+      flags: [...flags, ...(this.#options.flags?.(name) ?? [])],
+      env: this.env,
+    });
+    this.processes.set(name, one);
+    await one.start();
+    if (port !== null) await this.#openClient(name);
+    return one;
+  }
+
+  #capacity(): string[] {
+    return ['--cpu', this.#options.cpu ?? '2', '--memory', this.#options.memory ?? '2Gi'];
+  }
+
+  async #wireTo(parent: string): Promise<TcpProxy | null> {
+    if (!this.#options.wires) return null;
+    const wire = await TcpProxy.open(() => this.node(parent).port ?? 0);
+    this.#wires.push(wire);
+    return wire;
+  }
+
+  #url(parent: string, link: TcpProxy | null): string {
+    return `https://127.0.0.1:${link?.port ?? this.node(parent).port}`;
+  }
+
+  async token(orchestrator: string, role: 'worker' | 'cluster' | 'admin' | 'viewer'): Promise<string> {
+    return (await this.api(orchestrator).createToken({ role })).token;
+  }
+
+  get root(): TendrilProcess {
+    return this.node('root');
+  }
+
+  cluster(name: string): TendrilProcess {
+    return this.node(name);
+  }
+
+  /** Any process by its name. */
+  node(name: string): TendrilProcess {
+    const one = this.processes.get(name);
+    if (!one) throw new Error(`no ${name} in this deployment`);
+    return one;
+  }
+
+  /** The wire between this child and its parent. */
+  wire(name: string): TcpProxy {
+    const { link } = this.node(name);
+    if (!link) throw new Error(`${name} has no wire: start the deployment with wires`);
+    return link;
+  }
+
+  /** The API of this orchestrator, as the CLI speaks to it, with the admin's token. */
+  api(orchestrator: string): ApiClient {
+    const known = this.#clients.get(orchestrator);
+    if (!known) throw new Error(`no orchestrator ${orchestrator} in this deployment`);
+    return known;
+  }
+
+  async #openClient(orchestrator: string): Promise<void> {
+    const { contexts } = await loadConfig({ env: this.env, home: this.directory });
+    const context = contexts.find(({ name }) => name === orchestrator);
+    if (!context) throw new Error(`no context ${orchestrator}`);
+    const { server, token, caPem } = context;
+    this.#clients.set(orchestrator, new ApiClient(new Transport({ origin: 'test', server, token, caPem }, this.#over.signal)));
+  }
+
+  /** Runs the command line, as a process of its own. `--context ORCHESTRATOR` says whom it speaks to. */
+  cli(...words: string[]): Promise<CliRun> {
+    return new Promise((resolve) => {
+      execFile(
+        process.execPath,
+        [PROGRAM, ...words],
+        { env: this.env, cwd: this.directory, maxBuffer: 64 * 2 ** 20 },
+        (error, stdout, stderr) => {
+          resolve({ exitCode: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
+        },
+      );
+    });
+  }
+
+  /** Applies a process service, `sleep` unless the spec has another command. */
+  async apply(orchestrator: string, name: string, spec: ProcessSpec = {}): Promise<void> {
+    const manifest: ServiceManifest = {
+      apiVersion: 'tendril/v1',
+      kind: 'Service',
+      metadata: { name },
+      spec: { command: ['sleep', '1000000'], resources: { cpu: 0.1, memory: '32Mi' }, ...spec, runtime: 'process' },
+    };
+    const [result] = await this.api(orchestrator).apply([serviceSchema.parse(manifest)], { dryRun: false });
+    if (result?.effect === 'refused') throw new Error(`${name} was refused: ${JSON.stringify(result)}`);
+  }
+
+  /** The service's instances once there are exactly so many, all of them running. */
+  running(orchestrator: string, service: string, count: number, boundMs = 15_000): Promise<readonly InstanceView[]> {
+    return this.until(
+      `${count} running instances of ${service}`,
+      async () => {
+        const found = await this.api(orchestrator).instances(service);
+        return found.length === count && found.every(({ state }) => state === 'RUNNING') ? found : null;
+      },
+      boundMs,
+    );
+  }
+
+  /** Deletes the service and waits until nothing of it is left. */
+  async remove(orchestrator: string, service: string): Promise<void> {
+    await this.api(orchestrator).deleteService(service);
+    await this.until(
+      `nothing is left of ${service}`,
+      async () => {
+        const services = await this.api(orchestrator).services();
+        return !services.some(({ name }) => name === service);
+      },
+      TIDY_LIMIT_MS,
+    );
+  }
+
+  /** The processes of all instances on all nodes. */
+  instanceProcesses(): InstanceProcess[] {
+    return [...this.processes.values()].flatMap((one) => one.instances()).sort((a, b) => a.pid - b.pid);
+  }
+
+  until<T>(what: string, ask: () => T | Promise<T>, boundMs: number): Promise<NonNullable<Exclude<T, false>>> {
+    return until(what, ask, boundMs, () => [...this.processes.values()].map((one) => one.tail()).join('\n'));
+  }
+
+  /**
+   * Ends everything. As instances outlive tendril, services are deleted first; what is left of them on a node that
+   * runs, and what no kill has ended, is an error.
+   */
+  async close(): Promise<void> {
+    let failure: Error | null = null;
+    try {
+      await this.#deleteServices();
+    } catch (error) {
+      failure = error as Error;
+    }
+    await this.abandon();
+    if (failure) throw failure;
+  }
+
+  async #deleteServices(): Promise<void> {
+    for (const wire of this.#wires) wire.heal();
+    const running = [...this.processes.values()].filter((one) => one.isRunning);
+    for (const one of running) one.thaw();
+    for (const { name, port } of running) {
+      if (port === null) continue;
+      for (const { name: service, owner } of await this.api(name).services())
+        if (owner === 'user') await this.api(name).deleteService(service);
+    }
+    if (this.root.isRunning)
+      await this.until(
+        'no instance is left when all services are deleted',
+        () => running.every((one) => one.instances().length === 0),
+        TIDY_LIMIT_MS,
+      );
+  }
+
+  /** Ends everything by force, and checks that it has. */
+  async abandon(): Promise<void> {
+    this.#over.abort();
+    for (const client of this.#clients.values()) await client.close();
+    const processes = [...this.processes.values()];
+    await Promise.all(processes.map((one) => one.kill()));
+    await until(
+      'every process of the deployment has ended',
+      () => {
+        for (const one of processes) one.killInstances();
+        return this.instanceProcesses().length === 0;
+      },
+      10_000,
+    );
+    await Promise.all(this.#wires.map((wire) => wire.close()));
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+function numbered(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
+}
