@@ -1,0 +1,40 @@
+/**
+ * Time as one machine tells it: its clock is off by `skewMs`, runs fast or slow, and may be set anew. Timers
+ * count what passes, as the operating system's do, so setting the clock moves none of them. A process has its
+ * own view of it, which ends with the process.
+ */
+import type { Clock } from '../ports/clock.ts';
+
+/** One life of a process: nothing of it happens after its end. */
+export interface Life {
+  alive: boolean;
+}
+
+export class MachineClock {
+  readonly #world: Clock;
+  readonly #driftPpm: number;
+  readonly #startMs: number;
+  skewMs: number;
+
+  constructor(world: Clock, skewMs: number, driftPpm: number) {
+    this.#world = world;
+    this.skewMs = skewMs;
+    this.#driftPpm = driftPpm;
+    this.#startMs = world.nowMs();
+  }
+
+  nowMs(): number {
+    const passedMs = this.#world.nowMs() - this.#startMs;
+    return this.#startMs + Math.round(passedMs * (1 + this.#driftPpm / 1e6)) + this.skewMs;
+  }
+
+  of(life: Life): Clock {
+    return {
+      nowMs: () => this.nowMs(),
+      startTimer: (delayMs, callback) =>
+        this.#world.startTimer(Math.max(0, Math.ceil(delayMs / (1 + this.#driftPpm / 1e6))), () => {
+          if (life.alive) callback();
+        }),
+    };
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * One run of one seed: boot, requests and faults together, then everything mends and the deployment has to
+ * come to rest where it should be (safety always, liveness after: TigerBeetle's simulator), and stay there
+ * without writing anything. At the end it must have been a real test: each fault that was chosen has fired.
+ */
+import { integerBetween, Prng, pick } from '../core/base/prng.ts';
+import { whyNotConverged } from './convergence.ts';
+import { SimulationFailure } from './failure.ts';
+import { Faults } from './faults.ts';
+import { type Knobs, knobsOf } from './knobs.ts';
+import { Client } from './workload.ts';
+import { World } from './world.ts';
+
+/** After the last fault: pauses after refusals and crashes grow to a minute, moves are given up after two. */
+const CONVERGED_WITHIN_MS = 600_000;
+
+export interface RunResult {
+  readonly knobs: Knobs;
+  readonly digest: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly requests: number;
+  readonly fired: Readonly<Record<string, number>>;
+  /** From the moment everything was mended to rest. */
+  readonly convergedMs: number;
+}
+
+export interface RunFailure {
+  readonly knobs: Knobs;
+  readonly error: unknown;
+  readonly lastLines: readonly string[];
+}
+
+export async function runSeed(seed: number, print: ((line: string) => void) | null = null): Promise<RunResult> {
+  return await runKnobs(knobsOf(seed), print);
+}
+
+export async function runKnobs(knobs: Knobs, print: ((line: string) => void) | null = null): Promise<RunResult> {
+  const world = new World(knobs, print);
+  try {
+    return await play(world);
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    throw new SimulationFailure(
+      [`seed ${knobs.seed} ${JSON.stringify(knobs)}`, ...world.trace.last().slice(-60), text].join('\n'),
+      { cause: error },
+    );
+  }
+}
+
+async function play(world: World): Promise<RunResult> {
+  const { knobs, clock } = world;
+  const startMs = clock.nowMs();
+  await world.boot();
+  const random = new Prng(knobs.seed ^ 0xc11e);
+  const clients = world.orchestrators.flatMap((at) =>
+    [0, 1].map(
+      (n) => new Client(world, random, at, `${at.name}-${n}`, Math.ceil(knobs.requests / 2 / world.orchestrators.length)),
+    ),
+  );
+  for (const client of clients) client.begin(knobs.faultsMs / 15);
+  const faults = new Faults(world, new Prng(knobs.seed ^ 0xfa17));
+  await misfortune(world, faults, random);
+  world.trace.add('world', 'everything mends');
+  faults.healAll();
+  for (const machine of world.machines()) world.start(machine);
+  for (const { host } of world.nodes) host.init.startFailureRate = 0;
+  await world.until(() => clients.every((client) => client.done), 600_000, 'clients are answered');
+  const mendedMs = clock.nowMs();
+  await converge(world);
+  const convergedMs = clock.nowMs() - mendedMs;
+  for (const client of clients) {
+    const broken = client.broken();
+    if (broken.length > 0) throw new SimulationFailure(broken.join('\n'));
+  }
+  for (const orchestrator of world.orchestrators) {
+    world.checkers.replay(orchestrator);
+    world.checkers.watched(orchestrator);
+  }
+  await idle(world);
+  for (const fault of knobs.faults)
+    if (!faults.fired.has(fault) && world.nodes.length > 0) throw new SimulationFailure(`the fault ${fault} never fired`);
+  return {
+    knobs,
+    digest: world.trace.digest(),
+    events: world.events,
+    simulatedMs: clock.nowMs() - startMs,
+    requests: clients.reduce((sum, client) => sum + client.answered, 0),
+    fired: Object.fromEntries(faults.fired),
+    convergedMs,
+  };
+}
+
+/** Every chosen fault in turn, then any of them, until the time is over and each has hit something. */
+async function misfortune(world: World, faults: Faults, random: Prng): Promise<void> {
+  const { knobs, clock } = world;
+  if (knobs.faults.length === 0) {
+    await world.run(knobs.faultsMs);
+    return;
+  }
+  const endMs = clock.nowMs() + knobs.faultsMs;
+  const pauseMs = knobs.faultsMs / Math.max(10, 2 * knobs.faults.length);
+  for (;;) {
+    const missing = knobs.faults.filter((fault) => !faults.fired.has(fault));
+    const late = clock.nowMs() >= endMs;
+    if (late && (missing.length === 0 || clock.nowMs() >= endMs + 20 * 60_000)) return;
+    await world.run(integerBetween(random, 0, 2 * pauseMs));
+    faults.inject(pick(random, missing.length > 0 ? missing : knobs.faults));
+  }
+}
+
+/** Comes to rest, and is still there after the pauses in which a late decision could hide. */
+export async function converge(world: World, withinMs = CONVERGED_WITHIN_MS): Promise<void> {
+  let reasons: string[] = [];
+  let checkAtMs = 0;
+  const converged = (): boolean => {
+    if (world.clock.nowMs() < checkAtMs) return false;
+    checkAtMs = world.clock.nowMs() + 500;
+    reasons = whyNotConverged(world);
+    return reasons.length === 0;
+  };
+  await world.until(converged, withinMs, () => `it has not converged:\n${reasons.slice(0, 6).join('\n')}`);
+}
+
+/** With nothing to do nothing is written and nothing but heartbeats is said. */
+export async function idle(world: World): Promise<void> {
+  // What is under way at the moment of convergence may still be acknowledged.
+  await world.run(5_000);
+  const before = { ...world.network.carried };
+  const written = new Map(world.machines().map((machine) => [machine, machine.disk.syncs]));
+  await world.run(world.knobs.idleMs);
+  for (const machine of world.machines()) {
+    const more = machine.disk.syncs - (written.get(machine) ?? 0);
+    if (more > 0) throw new SimulationFailure(`${machine.name} wrote ${more} times while idle`);
+  }
+  const { others, lastOther, heartbeats } = world.network.carried;
+  if (others > before.others) throw new SimulationFailure(`something was said while idle: ${lastOther}`);
+  if (world.nodes.length > 0 && world.knobs.idleMs > 5_000 && heartbeats === before.heartbeats)
+    throw new SimulationFailure('no heartbeats while idle');
+}
