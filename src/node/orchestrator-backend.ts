@@ -14,7 +14,7 @@ import type {
   TokenRole,
   TokenView,
 } from '../core/model/views.ts';
-import { parentKey } from '../core/orchestrator/apply.ts';
+import { parentKey } from '../core/orchestrator/services.ts';
 import type { InstanceRecord } from '../core/orchestrator/state.ts';
 import { childView, instanceView, serviceView, tokenViews } from '../core/orchestrator/views.ts';
 import type { Clock } from '../ports/clock.ts';

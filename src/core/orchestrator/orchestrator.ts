@@ -19,17 +19,18 @@ import type { Random } from '../base/prng.ts';
 import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
-import type { Summary } from '../model/summary.ts';
 import type { EventView, RefusalView } from '../model/views.ts';
 import { ChildSession, type ChildStatus } from '../uplink/child-session.ts';
-import { apply, assignmentOf, type NewEvent, type RequestAnswer } from './apply.ts';
+import { apply } from './apply.ts';
+import type { NewEvent, RequestAnswer } from './changes.ts';
 import { type Command, decodeCommand, encodeCommand } from './commands.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { Placer } from './placer.ts';
 import { reconcileService } from './reconcile.ts';
 import { OrchestratorState } from './state.ts';
-import { isSilent, upwardReport, type ViewContext } from './views.ts';
+import { UpwardStatus } from './upward.ts';
+import { isSilent, type ViewContext } from './views.ts';
 
 export type OrchestratorInput =
   | { readonly type: 'snapshotRestored'; readonly snapshot: string; readonly index: number }
@@ -76,8 +77,6 @@ export interface OrchestratorInit {
 const SETTLE_MS = 10_000;
 /** No input for this long means that this process did not run. */
 const GAP_MS = 2_000;
-/** Measured load moves a summary only in steps of this size. */
-const LOAD_STEP = 0.05;
 
 export class Orchestrator {
   readonly #init: OrchestratorInit;
@@ -100,10 +99,7 @@ export class Orchestrator {
   readonly #refusals = new Map<string, readonly RefusalView[]>();
   /** Children whose heartbeat is overdue. */
   readonly #late = new Set<string>();
-  readonly #upward = new Map<string, InstanceReport>();
-  readonly #upwardDirty = new Set<string>();
-  #summary: Summary | null = null;
-  #summaryDirty = true;
+  readonly #upward = new UpwardStatus();
   readonly #events: EventView[] = [];
   #nextEvent = 1;
   #effects: OrchestratorEffect[] = [];
@@ -188,15 +184,15 @@ export class Orchestrator {
       case 'childLinkClosed': {
         const link = this.#observed.links.get(input.child);
         if (link) link.session = null;
-        this.#summaryDirty = true;
+        this.#upward.capacityChanged();
         this.#changed('child', input.child);
-        this.#upwardDirtyAll();
+        this.#upward.touchAll(this.#state);
         return;
       }
       case 'uplinkOpened':
         this.#effects.push({
           type: 'sendToParent',
-          message: this.#session.linkOpened(input.session, this.#status(), this.#nowMs),
+          message: this.#session.linkOpened(input.session, this.#upwardStatus(), this.#nowMs),
         });
         return;
       case 'uplinkMessageReceived':
@@ -241,13 +237,14 @@ export class Orchestrator {
     for (const key of applied.removedServices) {
       this.#dirty.delete(key);
       this.#waiting.delete(key);
-      this.#upwardDirty.add(key);
+      this.#upward.touch(key);
       this.#changed('service', key);
     }
     for (const key of applied.touched) this.#touch(key);
+    for (const id of applied.touchedInstances) this.#changed('instance', id);
     for (const child of applied.told) this.#tell(child);
     for (const child of applied.changedMembers) {
-      this.#summaryDirty = true;
+      this.#upward.capacityChanged();
       this.#changed('child', child);
     }
     if (this.#index - this.#snapshotIndex >= this.#init.entriesPerSnapshot) {
@@ -284,10 +281,9 @@ export class Orchestrator {
 
   #touch(key: string): void {
     this.#dirty.add(key);
-    this.#upwardDirty.add(key);
-    this.#summaryDirty = true;
+    this.#upward.touch(key);
+    this.#upward.capacityChanged();
     this.#changed('service', key);
-    for (const instance of this.#state.instancesOf(key)) this.#changed('instance', instance.id);
   }
 
   /** Sends a child what it has not been sent yet; ends the link of one that is no member any more. */
@@ -321,10 +317,13 @@ export class Orchestrator {
       const sameEpoch = message.epoch === this.#state.epoch;
       this.#observed.helloReceived(link, message, sameEpoch, this.#nowMs);
       this.#sendDesired(child, message.session, link.version, true);
-      for (const instance of this.#state.instancesOn(child)) this.#touch(instance.service);
+      for (const instance of this.#state.instancesOn(child)) {
+        this.#touch(instance.service);
+        this.#changed('instance', instance.id);
+      }
       this.#capacityGrew = true;
-      this.#summaryDirty = true;
-      this.#upwardDirtyAll();
+      this.#upward.capacityChanged();
+      this.#upward.touchAll(this.#state);
       this.#happened({ level: 'info', subject: `${member.record.kind}/${child}`, message: 'connected' });
       this.#changed('child', child);
       return;
@@ -337,17 +336,18 @@ export class Orchestrator {
     }
     if (message.summary) {
       this.#capacityGrew = true;
-      this.#summaryDirty = true;
+      this.#upward.capacityChanged();
       this.#changed('child', child);
     }
     for (const report of message.changed) this.#instanceReported(child, report);
-    for (const id of message.gone) this.#touchServiceOf(id);
+    for (const id of message.gone) this.#instanceGone(id);
   }
 
   #instanceReported(child: string, report: InstanceReport): void {
     const instance = this.#state.instances.get(report.id);
     if (!instance) return;
     this.#touch(instance.service);
+    this.#changed('instance', instance.id);
     const where = report.node ? `${child}/${report.node}` : child;
     if (report.state === 'RUNNING')
       this.#happened({ level: 'info', subject: `instance/${report.id}`, message: `running on ${where}` });
@@ -359,9 +359,11 @@ export class Orchestrator {
       });
   }
 
-  #touchServiceOf(instanceId: string): void {
-    const instance = this.#state.instances.get(instanceId);
-    if (instance) this.#touch(instance.service);
+  #instanceGone(id: string): void {
+    const instance = this.#state.instances.get(id);
+    if (!instance) return;
+    this.#touch(instance.service);
+    this.#changed('instance', id);
   }
 
   #uplinkMessageReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
@@ -382,14 +384,14 @@ export class Orchestrator {
         this.#effects.push({ type: 'disconnectChild', child });
         this.#happened({ level: 'warning', subject: `child/${child}`, message: 'silent' });
         this.#changed('child', child);
-        this.#summaryDirty = true;
+        this.#upward.capacityChanged();
       }
       for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
     }
     for (const instance of this.#state.instances.values()) if (instance.move !== null) this.#dirty.add(instance.service);
     if (this.#capacityGrew || this.#observed.refusalsExpired(this.#nowMs)) for (const key of this.#waiting) this.#dirty.add(key);
     this.#capacityGrew = false;
-    if (!this.#settled() || this.#waiting.size > 0) this.#upwardDirtyAll();
+    if (!this.#settled() || this.#waiting.size > 0) this.#upward.touchAll(this.#state);
   }
 
   #settled(): boolean {
@@ -425,7 +427,7 @@ export class Orchestrator {
           this.#refusals.set(wish.instance, found.error);
           this.#changed('instance', wish.instance);
           this.#changed('service', key);
-          this.#upwardDirty.add(key);
+          this.#upward.touch(key);
           return null;
         },
       });
@@ -433,58 +435,14 @@ export class Orchestrator {
     if (decisions.length > 0) this.#deciding = this.#propose({ type: 'decide', decisions });
   }
 
-  // ---- as a child of its own parent
-
-  #status(): ChildStatus {
-    this.#refreshUpward();
-    return {
-      epoch: this.#state.upstream?.epoch ?? '',
-      version: this.#state.upstream?.version ?? 0,
-      summary: this.#refreshSummary(),
-      instances: this.#upward,
-    };
+  #upwardStatus(): ChildStatus {
+    return this.#upward.status(this.viewContext(this.#nowMs), this.#settled(), () => this.#placer.summary(this.#nowMs));
   }
 
   #speakToParent(): void {
     if (!this.#session.open) return;
-    const report = this.#session.report(this.#status(), this.#nowMs);
+    const report = this.#session.report(this.#upwardStatus(), this.#nowMs);
     if (report) this.#effects.push({ type: 'sendToParent', message: report });
-  }
-
-  #upwardDirtyAll(): void {
-    for (const service of this.#state.services.values()) if (service.owner === 'parent') this.#upwardDirty.add(service.key);
-  }
-
-  #refreshUpward(): void {
-    if (this.#upwardDirty.size === 0) return;
-    const context = this.viewContext(this.#nowMs);
-    const settled = this.#settled();
-    for (const key of this.#upwardDirty) {
-      if (!key.startsWith('parent:')) continue;
-      const service = this.#state.services.get(key);
-      if (!service) {
-        this.#upward.delete(key.slice('parent:'.length));
-        continue;
-      }
-      const id = assignmentOf(service);
-      const before = this.#upward.get(id);
-      const fresh = upwardReport(service, context, settled);
-      const sinceMs = before?.state === fresh.state ? before.sinceMs : this.#nowMs;
-      if (!before || !sameReport(before, fresh)) this.#upward.set(id, { ...fresh, sinceMs });
-    }
-    this.#upwardDirty.clear();
-  }
-
-  /** The same object as before unless capacity changed, or load by a step. */
-  #refreshSummary(): Summary {
-    if (this.#summary !== null && !this.#summaryDirty) return this.#summary;
-    const fresh = this.#placer.summary(this.#nowMs);
-    this.#summaryDirty = false;
-    if (this.#summary !== null && Math.abs(fresh.load - this.#summary.load) < LOAD_STEP) {
-      if (JSON.stringify({ ...fresh, load: 0 }) === JSON.stringify({ ...this.#summary, load: 0 })) return this.#summary;
-    }
-    this.#summary = fresh;
-    return fresh;
   }
 
   #changed(kind: 'service' | 'instance' | 'child', name: string): void {
@@ -497,8 +455,4 @@ export class Orchestrator {
     if (this.#events.length > limits.events) this.#events.shift();
     this.#effects.push({ type: 'happened', event: full });
   }
-}
-
-function sameReport(a: InstanceReport, b: Omit<InstanceReport, 'sinceMs'>): boolean {
-  return JSON.stringify({ ...a, sinceMs: 0 }) === JSON.stringify({ ...b, sinceMs: 0 });
 }

@@ -41,6 +41,11 @@ export interface Target {
   readonly node: string | null;
 }
 
+export function describeTarget(target: Target): string {
+  if (target.cluster !== null && target.node !== null) return `${target.cluster}/${target.node}`;
+  return target.node ?? target.cluster ?? 'another place';
+}
+
 export interface InstanceRecord {
   readonly id: string;
   /** Key of its service. */
@@ -103,6 +108,7 @@ export class OrchestratorState {
 
   // Indexes, rebuilt on restore.
   readonly #byService = new Map<string, Set<string>>();
+  readonly #successors = new Map<string, Set<string>>();
   readonly #byChild = new Map<string, Set<string>>();
 
   /** Instances of a service, oldest first. */
@@ -115,6 +121,12 @@ export class OrchestratorState {
     return [...(this.#byChild.get(child) ?? [])].map((id) => must(this.instances.get(id), `instance ${id}`));
   }
 
+  /** Whether an instance that is to take this one's place is on its way or there. */
+  hasSuccessor(id: string): boolean {
+    for (const successor of this.#successors.get(id) ?? []) if (this.instances.get(successor)?.leaving === null) return true;
+    return false;
+  }
+
   countOn(child: string): number {
     return this.#byChild.get(child)?.size ?? 0;
   }
@@ -123,6 +135,7 @@ export class OrchestratorState {
     assert(!this.instances.has(instance.id), `instance ${instance.id} is there already`);
     this.instances.set(instance.id, instance);
     addTo(this.#byService, instance.service, instance.id);
+    if (instance.replaces !== null) addTo(this.#successors, instance.replaces, instance.id);
     if (instance.child !== null) addTo(this.#byChild, instance.child, instance.id);
   }
 
@@ -137,6 +150,8 @@ export class OrchestratorState {
     this.assign(instance, null);
     this.instances.delete(instance.id);
     this.#byService.get(instance.service)?.delete(instance.id);
+    this.#successors.delete(instance.id);
+    if (instance.replaces !== null) this.#successors.get(instance.replaces)?.delete(instance.id);
   }
 
   removeService(key: string): void {

@@ -3,7 +3,6 @@ import { must } from '../base/assert.ts';
 import type { InstanceState } from '../model/instance-state.ts';
 import type { InstanceReport } from '../model/messages.ts';
 import type { ChildView, InstanceView, RefusalView, ServicePhase, ServiceView, TokenView } from '../model/views.ts';
-import { assignmentOf } from './apply.ts';
 import type { Observed } from './observed.ts';
 import type { InstanceRecord, OrchestratorState, ServiceRecord } from './state.ts';
 
@@ -47,9 +46,7 @@ export function stateOf(instance: InstanceRecord, context: ViewContext): { state
     };
   }
   const own = report.state === 'REQUESTED' ? 'SCHEDULED_CLUSTER' : report.state;
-  const moving =
-    own === 'RUNNING' &&
-    state.instancesOf(instance.service).some((other) => other.replaces === instance.id && other.leaving === null);
+  const moving = own === 'RUNNING' && state.hasSuccessor(instance.id);
   return moving ? { state: 'MIGRATING', reason: 'its successor is on the way' } : { state: own, reason: report.reason };
 }
 
@@ -85,7 +82,7 @@ export function instanceView(instance: InstanceRecord, context: ViewContext): In
   };
 }
 
-function nodePath(instance: InstanceRecord, report: InstanceReport | null, { state }: ViewContext): string {
+export function nodePath(instance: InstanceRecord, report: InstanceReport | null, { state }: ViewContext): string {
   if (instance.child === null) return '';
   if (report?.node) return `${instance.child}/${report.node}`;
   return state.members.get(instance.child)?.record.kind === 'node' ? instance.child : '';
@@ -174,47 +171,4 @@ export function tokenViews(state: OrchestratorState): TokenView[] {
     expiresAtMs,
     usesLeft,
   }));
-}
-
-/** How urgent each state is when one line must stand for all copies of an instance. */
-const UPWARD_RANK: readonly InstanceState[] = [
-  'RUNNING',
-  'MIGRATING',
-  'STARTING',
-  'FAILED',
-  'SCHEDULED_NODE',
-  'SCHEDULED_CLUSTER',
-  'REFUSED',
-  'REQUESTED',
-  'LOST',
-];
-
-/**
- * What this cluster tells its parent of one of the parent's instances: the best of the copies here.
- * `settled`: whether the cluster knows its nodes well enough to refuse.
- */
-export function upwardReport(service: ServiceRecord, context: ViewContext, settled: boolean): Omit<InstanceReport, 'sinceMs'> {
-  const blank = { id: assignmentOf(service), node: '', endpoints: [], restarts: 0, exitCode: null };
-  if (service.deleting) return { ...blank, state: 'STOPPING', reason: '' };
-  const best = context.state
-    .instancesOf(service.key)
-    .filter((instance) => instance.leaving === null)
-    .map((instance) => ({ instance, ...stateOf(instance, context) }))
-    .sort((a, b) => UPWARD_RANK.indexOf(a.state) - UPWARD_RANK.indexOf(b.state))[0];
-  if (!best || best.state === 'LOST') return { ...blank, state: 'SCHEDULED_CLUSTER', reason: best?.reason ?? '' };
-  if (best.state === 'REQUESTED' || best.state === 'REFUSED') {
-    const looked = context.refusals.has(best.instance.id);
-    return { ...blank, state: looked && settled ? 'REFUSED' : 'SCHEDULED_CLUSTER', reason: best.reason };
-  }
-  const report = context.observed.reportOf(best.instance);
-  return {
-    ...blank,
-    // The parent has a word of its own for a move that it asked for.
-    state: best.state === 'MIGRATING' ? 'RUNNING' : best.state,
-    reason: best.reason,
-    node: nodePath(best.instance, report, context),
-    endpoints: report?.endpoints ?? [],
-    restarts: report?.restarts ?? 0,
-    exitCode: report?.exitCode ?? null,
-  };
 }

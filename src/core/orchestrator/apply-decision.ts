@@ -1,0 +1,119 @@
+/** Applies what reconciliation decided; what no longer holds is skipped. */
+import { must, unreachable } from '../base/assert.ts';
+import type { Changes } from './changes.ts';
+import type { Decision } from './commands.ts';
+import { finishService } from './services.ts';
+import { describeTarget, type InstanceRecord, type OrchestratorState } from './state.ts';
+
+/** What a member was told to stop is remembered this long back; one that missed more is told everything anew. */
+const UNSET_REMEMBERED = 256;
+
+export function applyDecision(state: OrchestratorState, decision: Decision, atMs: number, changes: Changes): void {
+  if (decision.do === 'create') {
+    createInstance(state, decision, atMs, changes);
+    return;
+  }
+  const instance = state.instances.get(decision.instance);
+  if (!instance) return;
+  switch (decision.do) {
+    case 'place':
+      if (instance.leaving !== null || instance.child !== null) return;
+      tell(state, instance, decision.child, atMs, changes);
+      break;
+    case 'unplace':
+      if (instance.leaving !== null || instance.child === null) return;
+      untell(state, instance, changes);
+      state.assign(instance, null);
+      break;
+    case 'stop':
+      if (instance.leaving !== null) return;
+      instance.leaving = decision.leaving;
+      untell(state, instance, changes);
+      break;
+    case 'forget':
+      if (instance.leaving === null) return;
+      if (instance.child !== null) changes.changedMembers.add(instance.child);
+      state.removeInstance(instance);
+      changes.removedInstances.push(instance.id);
+      finishService(state, instance.service, changes);
+      break;
+    case 'lose':
+      if (instance.lost || instance.leaving !== null || instance.child === null) return;
+      instance.lost = true;
+      changes.event(`instance/${instance.id}`, `lost: ${instance.child} is silent`, 'warning');
+      break;
+    case 'regain':
+      instance.lost = false;
+      changes.event(`instance/${instance.id}`, `is back with ${instance.child}`);
+      break;
+    case 'giveUpMove':
+      if (instance.move === null) return;
+      changes.event(
+        `instance/${instance.id}`,
+        `stays: no place found at ${describeTarget(instance.move.target)} in time`,
+        'warning',
+      );
+      instance.move = null;
+      break;
+    default:
+      unreachable(decision);
+  }
+  instance.changedAtMs = atMs;
+  changes.touched.add(instance.service);
+  changes.touchedInstances.add(instance.id);
+}
+
+function createInstance(
+  state: OrchestratorState,
+  decision: Extract<Decision, { do: 'create' }>,
+  atMs: number,
+  changes: Changes,
+): void {
+  const service = state.services.get(decision.service);
+  if (!service?.specs.has(decision.generation) || service.deleting || decision.number < state.nextNumber) return;
+  state.nextNumber = decision.number + 1;
+  const instance: InstanceRecord = {
+    id: decision.id,
+    service: decision.service,
+    generation: decision.generation,
+    createdAtMs: atMs,
+    replaces: decision.replaces,
+    target: decision.target,
+    avoid: decision.avoid,
+    child: null,
+    since: 0,
+    leaving: null,
+    lost: false,
+    move: null,
+    changedAtMs: atMs,
+  };
+  state.addInstance(instance);
+  changes.touched.add(decision.service);
+  changes.touchedInstances.add(instance.id);
+  // It now is, or is no longer, the successor of this one.
+  if (decision.replaces !== null) changes.touchedInstances.add(decision.replaces);
+  if (decision.child !== null) tell(state, instance, decision.child, atMs, changes);
+}
+
+/** Gives the instance to the child, under a new version of the child's desired state. */
+function tell(state: OrchestratorState, instance: InstanceRecord, child: string, atMs: number, changes: Changes): void {
+  const member = state.members.get(child);
+  if (!member) return;
+  member.version += 1;
+  state.assign(instance, child);
+  instance.since = member.version;
+  instance.changedAtMs = atMs;
+  changes.told.add(child);
+  changes.event(`instance/${instance.id}`, `placed on ${child}`);
+}
+
+/** Takes it out of its child's desired state; the record stays until the child says that nothing is left. */
+function untell(state: OrchestratorState, instance: InstanceRecord, changes: Changes): void {
+  if (instance.child === null) return;
+  const member = must(state.members.get(instance.child), `child ${instance.child}`);
+  member.version += 1;
+  instance.since = member.version;
+  member.unset.push({ id: instance.id, version: member.version });
+  while (member.unset.length > UNSET_REMEMBERED) member.forgottenVersion = must(member.unset.shift(), 'unset').version;
+  changes.told.add(instance.child);
+}
