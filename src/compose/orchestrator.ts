@@ -1,7 +1,8 @@
 /** Puts an orchestrator together on this machine: authority, TLS port, broker, log, API, and its local node if it works itself. */
 import { randomBytes, X509Certificate } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import { LevelLog } from '../adapters/level/log.ts';
 import { MemoryDownlink } from '../adapters/memory/uplink.ts';
@@ -15,6 +16,7 @@ import { serverNames } from '../adapters/tls/server-names.ts';
 import { authenticate, hashSecret, makeToken } from '../adapters/tls/token-secret.ts';
 import { createApi } from '../api/api.ts';
 import { callChild } from '../api/child-api.ts';
+import { isName } from '../core/base/ids.ts';
 import { limits } from '../core/base/limits.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { isMember, type Peer } from '../core/model/membership.ts';
@@ -171,11 +173,17 @@ export async function composeOrchestrator(
     },
     { orchestratorName: profile.name, ...(profile.broker === undefined ? {} : { broker: profile.broker }) },
   );
+  const turnedAway = throttled(clock, (reason, who) => warn('turned away', { reason, who }));
   const api = await createApi({
     backend,
     clock,
     mintToken: () => makeToken(authority.caFingerprint),
-    admission: { caPem: authority.caPem, peerOf, join: (body) => desk.join(body), renew: (peer, body) => desk.renew(peer, body) },
+    admission: {
+      caPem: authority.caPem,
+      peerOf,
+      join: (body) => toldOf(desk.join(body), nameIn(body), turnedAway),
+      renew: (peer, body) => toldOf(desk.renew(peer, body), peer.name, turnedAway),
+    },
     defect: (error, where) =>
       logger.error({ where, problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'defect'),
   });
@@ -186,24 +194,30 @@ export async function composeOrchestrator(
     port,
     identity,
     request: api.handler,
-    turnedAway: throttled(clock, (reason, address) => warn('turned away', { reason, address })),
+    turnedAway,
   });
-  const member = (socket: unknown): Peer | null => {
-    const peer = peerOf(socket);
-    if (peer === null || 'refused' in peer) return null;
-    return isMember(driver.core.state.members.get(peer.name)?.record, peer) ? peer : null;
+  /** null, and the upgrade is refused, for whoever is no member. */
+  const member = (request: IncomingMessage, socket: Duplex): Peer | null => {
+    const peer = peerOf(request.socket);
+    const certified = peer !== null && !('refused' in peer);
+    if (certified && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;
+    const reason = certified ? 'not a member' : `certificate refused: ${peer ? peer.refused : 'none was shown'}`;
+    turnedAway(reason, certified ? peer.name : (request.socket.remoteAddress ?? 'unknown'));
+    refuseUpgrade(socket, certified ? 'not_a_member' : 'certificate_refused');
+    return null;
   };
   server.onUpgrade('/mqtt', (request, socket, head) => {
-    const peer = member(request.socket);
-    if (peer && broker) broker.accept(request, socket, head, peer);
-    else refuseUpgrade(socket, broker ? 'not_a_member' : 'not_found');
+    const peer = member(request, socket);
+    if (!peer) return;
+    if (broker) broker.accept(request, socket, head, peer);
+    else refuseUpgrade(socket, 'not_found');
   });
   const streamSockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: limits.uplinkMessageBytes });
   server.onUpgrade('/v1/streams/', (request, socket, head) => {
-    const peer = member(request.socket);
+    const peer = member(request, socket);
     const id = (request.url ?? '').slice('/v1/streams/'.length);
-    if (!peer) refuseUpgrade(socket, 'not_a_member');
-    else if (!streams.expects(id, peer.name)) refuseUpgrade(socket, 'not_found');
+    if (!peer) return;
+    if (!streams.expects(id, peer.name)) refuseUpgrade(socket, 'not_found');
     else
       streamSockets.handleUpgrade(request, socket, head, (webSocket) => {
         const stream = createWebSocketStream(webSocket);
@@ -268,6 +282,22 @@ export async function composeOrchestrator(
   };
 }
 
+/** A refusal is of interest on both sides: whoever made the token reads it in the log. */
+async function toldOf<T>(answer: Promise<T>, who: string, tell: (reason: string, who: string) => void): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof CodedError) tell(`${error.message} (${error.code})`, who);
+    throw error;
+  }
+}
+
+/** Who asks to join, as far as it says so. */
+function nameIn(body: unknown): string {
+  const name = typeof body === 'object' && body !== null && 'name' in body ? body.name : null;
+  return typeof name === 'string' && isName(name) ? name : 'unknown';
+}
+
 function readLocal(
   engine: EngineParts | null,
   id: string,
@@ -320,15 +350,15 @@ async function ensureLocalMember(
 }
 
 /** Somebody who knocks without end must not fill the disk with log lines: one a second, with the count of the others. */
-function throttled(clock: Clock, tell: (reason: string, address: string) => void): (reason: string, address: string) => void {
+function throttled(clock: Clock, tell: (reason: string, who: string) => void): (reason: string, who: string) => void {
   let quietUntilMs = 0;
   let unsaid = 0;
-  return (reason, address) => {
+  return (reason, who) => {
     if (clock.nowMs() < quietUntilMs) {
       unsaid += 1;
       return;
     }
-    tell(unsaid === 0 ? reason : `${reason} (and ${unsaid} others)`, address);
+    tell(unsaid === 0 ? reason : `${reason} (and ${unsaid} others)`, who);
     unsaid = 0;
     quietUntilMs = clock.nowMs() + 1_000;
   };

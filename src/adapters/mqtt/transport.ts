@@ -2,12 +2,13 @@
  * A TLS connection as a byte stream for MQTT: `wss://host:port/mqtt` to an orchestrator, `mqtts://host:port`
  * to a broker that the operator runs. Turns what goes wrong on it into words for a person.
  */
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
 import { limits } from '../../core/base/limits.ts';
-import { CodedError } from '../../core/model/errors.ts';
+import { CodedError, ERRORS, type ErrorCode } from '../../core/model/errors.ts';
 import { streamOf } from './web-socket-stream.ts';
 
 /** What the composer gives for a dial: authority, own certificate and key, and how to know the other end. */
@@ -40,21 +41,47 @@ export function openTransport(url: URL, tls: TlsOptions): Transport {
   // Small messages go at once: with Nagle's algorithm one waits for the acknowledgement of another, up to 40 ms.
   socket.setNoDelay();
   const faults = new Faults(url.host, socket);
-  const stream = webSocket ? overWebSocket(url, socket) : socket;
+  const stream = webSocket ? overWebSocket(url, socket, faults) : socket;
   stream.on('error', (error) => faults.note(error));
   return { stream, explain: () => faults.explain() };
 }
 
-function overWebSocket(url: URL, socket: TLSSocket): Duplex {
+function overWebSocket(url: URL, socket: TLSSocket, faults: Faults): Duplex {
   const webSocket = new WebSocket(url, ['mqtt'], {
     createConnection: () => socket,
     perMessageDeflate: false,
     maxPayload: limits.uplinkMessageBytes + 1024,
   });
+  webSocket.once('unexpected-response', (_request, response) => {
+    readRefusal(response, (code) => {
+      faults.refused(response.statusCode ?? 0, code);
+      webSocket.terminate();
+    });
+  });
   const stream = streamOf(webSocket);
   // The stream alone stays half open when the other end goes, and waits to be ended by its user.
   webSocket.once('close', () => stream.destroy());
   return stream;
+}
+
+/** An orchestrator's answer to a link that it does not grant is a few hundred bytes. */
+const REFUSAL_BYTES = 4096;
+
+/** Calls back once, with the code of the error table if the answer has one; it may break off at any place. */
+function readRefusal(response: IncomingMessage, done: (code: ErrorCode | null) => void): void {
+  let text = '';
+  response.setEncoding('utf8');
+  response.on('error', () => undefined);
+  response.on('data', (part: string) => {
+    text += part;
+    if (text.length > REFUSAL_BYTES) response.destroy();
+  });
+  response.once('close', () => done(codeOf(text)));
+}
+
+function codeOf(text: string): ErrorCode | null {
+  const code = /"code": ?"([a-z_]+)"/.exec(text)?.[1] ?? '';
+  return Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : null;
 }
 
 /** Alerts by which a TLS peer says that it does not take our certificate (RFC 8446, section 6.2). */
@@ -74,6 +101,7 @@ class Faults {
   readonly #socket: TLSSocket;
   #secured = false;
   #first: NodeJS.ErrnoException | null = null;
+  #refusal = '';
 
   constructor(where: string, socket: TLSSocket) {
     this.#where = where;
@@ -88,13 +116,18 @@ class Faults {
     this.#first ??= error;
   }
 
+  /** The other end answered, and did not grant the link. */
+  refused(status: number, code: ErrorCode | null): void {
+    const reason = code === null ? '' : ` (${code}): ${ERRORS[code].message}. ${ERRORS[code].hint}`;
+    this.#refusal = `with HTTP status ${status}${reason}`;
+  }
+
   explain(): string {
+    if (this.#refusal) return `${this.#where} refused the link ${this.#refusal}`;
     const code = this.#first?.code ?? '';
     const message = this.#first?.message ?? '';
     const unreachable = UNREACHABLE[code];
     if (unreachable !== undefined && !this.#secured) return `${this.#where} cannot be reached: ${unreachable} (${code})`;
-    const status = /^Unexpected server response: (\d+)$/.exec(message)?.[1];
-    if (status !== undefined) return `${this.#where} refused the link with HTTP status ${status}`;
     if (REFUSAL_ALERT.test(code)) return `${this.#where} refused this node's certificate (${code})`;
     // Node sets this when it refuses the other end, whatever the error is called.
     const untrusted = this.#socket.authorizationError;
