@@ -27,6 +27,8 @@ interface Known {
   readonly summary: Summary;
   readonly linkVersion: number;
   readonly memberVersion: number;
+  /** Of instances, those that are leaving included: when one is forgotten its host ports are free. */
+  readonly instances: number;
   readonly candidate: Omit<Candidate, 'instancesOfService'>;
 }
 
@@ -134,7 +136,10 @@ export class Placer {
     if (!link?.summary) return null;
     const known = this.#known.get(name);
     const fresh =
-      known?.summary === link.summary && known.linkVersion === link.version && known.memberVersion === member.version
+      known?.summary === link.summary &&
+      known.linkVersion === link.version &&
+      known.memberVersion === member.version &&
+      known.instances === this.#state.countOn(name)
         ? known
         : this.#learn(member, link, link.summary);
     this.#known.set(name, fresh);
@@ -154,6 +159,7 @@ export class Placer {
       if (shown) continue;
       candidate = { ...candidate, summary: reserveFor({ spec, tieBreaker: instance.id, inside: [this.#state.name] }, candidate) };
     }
-    return { summary, linkVersion: link.version, memberVersion: member.version, candidate };
+    const instances = this.#state.countOn(name);
+    return { summary, linkVersion: link.version, memberVersion: member.version, instances, candidate };
   }
 }
