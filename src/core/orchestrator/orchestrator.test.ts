@@ -1,0 +1,336 @@
+import { describe, expect, it } from 'vitest';
+import { Prng } from '../base/prng.ts';
+import { summaryOfNode } from '../capacity/summaries.ts';
+import type { InstanceState } from '../model/instance-state.ts';
+import type { Assignment, Desired, InstanceReport } from '../model/messages.ts';
+import type { ClientRequest } from '../model/requests.ts';
+import { serviceSpecSchema } from '../model/service.ts';
+import type { Summary } from '../model/summary.ts';
+import type { RequestAnswer } from './changes.ts';
+import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from './orchestrator.ts';
+import { assertState, OrchestratorState } from './state.ts';
+import { instanceView, serviceView } from './views.ts';
+
+/** An orchestrator whose log commits at once, and children that a test speaks for. */
+class Site {
+  readonly core = new Orchestrator({
+    name: 'site',
+    epoch: 'e1',
+    software: 'test',
+    random: new Prng(1),
+    policy: 'spread',
+    heartbeatMs: 1_000,
+    entriesPerSnapshot: 50,
+  });
+  nowMs = 1_000_000;
+  readonly told = new Map<string, Map<string, Assignment>>();
+  readonly versions = new Map<string, number>();
+  readonly answers: RequestAnswer[] = [];
+  snapshot = '';
+  #index = 0;
+  #ticket = 0;
+  readonly #sequences = new Map<string, number>();
+
+  constructor() {
+    this.step({ type: 'logReady', leads: true });
+    this.request({ type: 'createToken', id: 't', secretHash: 'h', role: 'worker', expiresAtMs: null, uses: null });
+  }
+
+  step(input: OrchestratorInput): void {
+    const inputs = [input];
+    for (let next = inputs.shift(); next !== undefined; next = inputs.shift()) {
+      for (const effect of this.core.step(this.nowMs, next)) this.#take(effect, inputs);
+      assertState(this.core.state);
+    }
+  }
+
+  #take(effect: OrchestratorEffect, inputs: OrchestratorInput[]): void {
+    if (effect.type === 'propose') {
+      this.#index += 1;
+      inputs.push({ type: 'entryCommitted', index: this.#index, data: effect.data, proposal: effect.proposal });
+    }
+    if (effect.type === 'answer') this.answers.push(effect.answer);
+    if (effect.type === 'compact') this.snapshot = effect.snapshot;
+    if (effect.type === 'sendToChild' && effect.message.type === 'desired') this.#desired(effect.child, effect.message);
+  }
+
+  #desired(child: string, message: Desired): void {
+    const has = message.from === 0 ? new Map<string, Assignment>() : (this.told.get(child) ?? new Map());
+    for (const assignment of message.set) has.set(assignment.id, assignment);
+    for (const id of message.unset) has.delete(id);
+    this.told.set(child, has);
+    this.versions.set(child, message.to);
+  }
+
+  request(request: ClientRequest, idempotencyKey?: string): RequestAnswer | undefined {
+    this.#ticket += 1;
+    this.step({ type: 'requestReceived', ticket: this.#ticket, request, idempotencyKey });
+    return this.answers.at(-1);
+  }
+
+  /** A node with one core and 1 GiB joins and says hello. */
+  node(name: string, labels: Record<string, string> = {}): void {
+    this.request({ type: 'registerChild', name, kind: 'node', publicKeyFingerprint: name, tokenId: 't', secretHash: 'h' });
+    this.hello(name, [], labels);
+  }
+
+  hello(name: string, instances: readonly InstanceReport[] = [], labels: Record<string, string> = {}): void {
+    this.#sequences.set(name, 0);
+    const version = this.versions.get(name) ?? 0;
+    const hello = {
+      type: 'hello',
+      protocol: 1,
+      session: `${name}-${this.nowMs}`,
+      kind: 'node',
+      software: 'test',
+      epoch: 'e1',
+      version,
+    } as const;
+    this.step({
+      type: 'childMessageReceived',
+      child: name,
+      message: { ...hello, summary: summary(name, labels), instances: [...instances] },
+    });
+  }
+
+  /** Without `changed`, a heartbeat. */
+  report(name: string, changed: readonly InstanceReport[] = [], gone: readonly string[] = []): void {
+    const sequence = (this.#sequences.get(name) ?? 0) + 1;
+    this.#sequences.set(name, sequence);
+    const session = this.core.viewContext(this.nowMs).observed.links.get(name)?.session ?? '';
+    const message = {
+      type: 'report',
+      session,
+      sequence,
+      version: this.versions.get(name) ?? 0,
+      changed: [...changed],
+      gone: [...gone],
+    } as const;
+    this.step({ type: 'childMessageReceived', child: name, message: { ...message, changed: [...changed], gone: [...gone] } });
+  }
+
+  /** Every node does what it was told: what is wanted runs, what is not is gone. */
+  obey(...names: readonly string[]): void {
+    for (const name of names) {
+      const wanted = [...(this.told.get(name)?.keys() ?? [])];
+      const known = [...(this.core.viewContext(this.nowMs).observed.links.get(name)?.instances.keys() ?? [])];
+      this.report(
+        name,
+        wanted.map((id) => reportOf(id, 'RUNNING')),
+        known.filter((id) => !wanted.includes(id)),
+      );
+    }
+  }
+
+  /** Time passes in half seconds, while these nodes let themselves be heard. */
+  pass(ms: number, ...heard: readonly string[]): void {
+    for (let passed = 0; passed < ms; passed += 500) {
+      this.nowMs += 500;
+      for (const name of heard) this.report(name);
+      this.step({ type: 'timePassed' });
+    }
+  }
+
+  on(name: string): string[] {
+    return [...(this.told.get(name)?.keys() ?? [])];
+  }
+
+  states(): Record<string, InstanceState> {
+    const context = this.core.viewContext(this.nowMs);
+    return Object.fromEntries([...this.core.state.instances.values()].map((one) => [one.id, instanceView(one, context).state]));
+  }
+}
+
+function summary(name: string, labels: Record<string, string> = {}): Summary {
+  const total = { cpuMilli: 1_000, memoryBytes: 2 ** 30, diskBytes: 0 };
+  return summaryOfNode({ name, total, free: total, load: 0, architecture: 'amd64', runtimes: ['process'], labels });
+}
+
+function reportOf(id: string, state: InstanceState, reason = ''): InstanceReport {
+  return { id, state, reason, node: '', endpoints: [], restarts: 0, sinceMs: 0, exitCode: null };
+}
+
+function web(more: Record<string, unknown> = {}): ClientRequest {
+  const spec = serviceSpecSchema.parse({ runtime: 'process', command: ['web'], replicas: 2, ...more });
+  return { type: 'applyService', name: 'web', labels: {}, spec };
+}
+
+describe('an orchestrator', () => {
+  it('spreads a service over its nodes and shows it running once they say so', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web());
+    expect([site.on('n1').length, site.on('n2').length]).toEqual([1, 1]);
+    expect(Object.values(site.states())).toEqual(['SCHEDULED_NODE', 'SCHEDULED_NODE']);
+    site.obey('n1', 'n2');
+    expect(Object.values(site.states())).toEqual(['RUNNING', 'RUNNING']);
+  });
+
+  it('lets what fits nowhere wait with a reason for each node, and places it when room appears', () => {
+    const site = new Site();
+    site.node('n1');
+    site.request(web({ replicas: 1, placement: { labels: { gpu: 'yes' } } }));
+    const context = site.core.viewContext(site.nowMs);
+    const [waiting] = [...site.core.state.instances.values()].map((one) => instanceView(one, context));
+    expect(waiting).toMatchObject({ state: 'REQUESTED', refusals: [{ child: 'n1', kind: 'labels' }] });
+    site.node('n2', { gpu: 'yes' });
+    site.pass(500, 'n1', 'n2');
+    expect(site.on('n2')).toEqual(['web-1']);
+  });
+
+  it('replaces what a silent node had, and sends the copy that comes back too late away (R4)', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web({ replicas: 1 }));
+    const [first, second] = site.on('n1').length === 1 ? ['n1', 'n2'] : ['n2', 'n1'];
+    site.obey(first as string);
+    site.pass(4_500, second as string);
+    expect(site.states()).toMatchObject({ 'web-1': 'LOST', 'web-2': 'SCHEDULED_NODE' });
+    site.obey(second as string);
+    site.hello(first as string, [reportOf('web-1', 'RUNNING')]);
+    site.pass(500, second as string);
+    expect(site.on(first as string)).toEqual([]);
+    site.obey(first as string, second as string);
+    expect(site.states()).toEqual({ 'web-2': 'RUNNING' });
+  });
+
+  it('moves nothing when a node is back in time', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web({ replicas: 2 }));
+    site.obey('n1', 'n2');
+    site.step({ type: 'childLinkClosed', child: 'n1' });
+    site.pass(3_000, 'n2');
+    site.hello('n1', [reportOf(site.on('n1')[0] as string, 'RUNNING')]);
+    site.pass(2_000, 'n1', 'n2');
+    expect(site.states()).toEqual({ 'web-1': 'RUNNING', 'web-2': 'RUNNING' });
+  });
+
+  it('does not hold its own absence against its nodes, nor a clock that was set (I4)', () => {
+    for (const gapMs of [3_600_000, -3_600_000]) {
+      const site = new Site();
+      site.node('n1');
+      site.request(web({ replicas: 1 }));
+      site.obey('n1');
+      site.nowMs += gapMs;
+      site.step({ type: 'timePassed' });
+      site.pass(1_000, 'n1');
+      expect(site.states()).toEqual({ 'web-1': 'RUNNING' });
+      site.pass(5_000); // but it does notice real silence afterwards
+      expect(site.states()['web-1']).toBe('LOST');
+    }
+  });
+
+  it('tries its next choice when a node refuses', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web({ replicas: 1 }));
+    const first = site.on('n1').length === 1 ? 'n1' : 'n2';
+    site.report(first, [reportOf('web-1', 'REFUSED', 'no room after all')]);
+    expect(site.on(first)).toEqual([]);
+    expect(site.on(first === 'n1' ? 'n2' : 'n1')).toEqual(['web-1']);
+  });
+
+  it('updates one copy at a time, and stops an old one only when its successor runs (R1)', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web());
+    site.obey('n1', 'n2');
+    site.request(web({ env: { VERSION: '2' } }));
+    expect(Object.values(site.states()).sort()).toEqual(['MIGRATING', 'RUNNING', 'SCHEDULED_NODE']);
+    const running = () =>
+      [...site.core.state.instances.values()].filter(
+        (one) => site.states()[one.id] === 'RUNNING' || site.states()[one.id] === 'MIGRATING',
+      );
+    for (let round = 0; round < 6; round++) {
+      expect(running().length).toBeGreaterThanOrEqual(2);
+      site.obey('n1', 'n2');
+    }
+    expect([...site.core.state.instances.values()].map((one) => one.generation)).toEqual([2, 2]);
+    expect(Object.values(site.states())).toEqual(['RUNNING', 'RUNNING']);
+  });
+
+  it('migrates start-new-then-stop-old, and stays when the move finds no place in time', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web({ replicas: 1, placement: { node: 'n1' } }));
+    site.obey('n1');
+    site.request({ type: 'migrateInstance', instance: 'web-1', node: 'n2' });
+    expect(site.on('n2')).toEqual(['web-2']);
+    expect(site.states()['web-1']).toBe('MIGRATING');
+    site.obey('n2');
+    expect(site.on('n1')).toEqual([]);
+    site.request({ type: 'migrateInstance', instance: 'web-2', node: 'n9' });
+    site.pass(121_000, 'n1', 'n2');
+    expect(site.states()['web-2']).toBe('RUNNING');
+    expect(site.core.state.instances.get('web-2')?.move).toBeNull();
+  });
+
+  it('scales down by what it misses least', () => {
+    const site = new Site();
+    site.node('n1');
+    site.request(web({ replicas: 3, placement: { node: 'n1' } }));
+    site.report('n1', [reportOf('web-1', 'RUNNING'), reportOf('web-2', 'FAILED'), reportOf('web-3', 'RUNNING')]);
+    site.request({ type: 'scaleService', name: 'web', replicas: 2 });
+    expect(site.on('n1')).toEqual(['web-1', 'web-3']);
+    site.request({ type: 'scaleService', name: 'web', replicas: 1 });
+    expect(site.on('n1')).toEqual(['web-1']);
+  });
+
+  it('forgets a deleted service when the last copy is confirmed gone', () => {
+    const site = new Site();
+    site.node('n1');
+    site.request(web({ replicas: 1 }));
+    site.obey('n1');
+    site.request({ type: 'deleteService', name: 'web' });
+    const service = site.core.state.services.get('web');
+    expect(service && serviceView(service, site.core.viewContext(site.nowMs)).phase).toBe('STOPPING');
+    site.obey('n1');
+    expect(site.core.state.services.size + site.core.state.instances.size).toBe(0);
+  });
+
+  it('empties a draining node, and a removed one at once', () => {
+    const site = new Site();
+    for (const name of ['n1', 'n2', 'n3']) site.node(name);
+    site.request(web({ replicas: 3 }));
+    site.obey('n1', 'n2', 'n3');
+    site.request({ type: 'drainChild', child: 'n1', draining: true });
+    for (let round = 0; round < 4; round++) site.obey('n1', 'n2', 'n3');
+    expect(site.on('n1')).toEqual([]);
+    site.request({ type: 'removeChild', child: 'n2' });
+    expect(site.on('n3').length).toBe(3);
+  });
+
+  it('answers a repeated request as before and applies it once', () => {
+    const site = new Site();
+    expect(site.request(web(), 'key-1')).toMatchObject({ ok: true, value: { effect: 'created' } });
+    expect(site.request(web(), 'key-1')).toMatchObject({ ok: true, value: { effect: 'created' } });
+    expect(site.request(web())).toMatchObject({ ok: true, value: { effect: 'unchanged' } });
+  });
+
+  it('is the same after a snapshot', () => {
+    const site = new Site();
+    site.node('n1');
+    for (let round = 0; round < 40; round++) site.request(web({ replicas: (round % 3) + 1 }));
+    expect(site.snapshot).not.toBe('');
+    const state = OrchestratorState.fromJSON(JSON.parse(JSON.stringify(site.core.state)));
+    expect(JSON.stringify(state)).toBe(JSON.stringify(site.core.state));
+    assertState(state);
+  });
+
+  it('decides nothing more when all is as it should be (R3)', () => {
+    const site = new Site();
+    site.node('n1');
+    site.request(web());
+    site.obey('n1');
+    const before = site.core.logPosition.index;
+    site.pass(60_000, 'n1');
+    expect(site.core.logPosition.index).toBe(before);
+  });
+});
