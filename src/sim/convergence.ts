@@ -132,7 +132,18 @@ function possibleNodes(world: World, machine: OrchestratorMachine, service: Serv
       });
     })
     .filter((node) => (target.node === null || node.parent?.child === target.node) && canTake(node, spec))
-    .map((node) => node.name);
+    .map((node) => `${node.name} (${taken(world, node)})`);
+}
+
+/** What its orchestrator has given a node. */
+function taken(world: World, node: NodeMachine): string {
+  const { parent } = node;
+  if (parent === null) return '';
+  const { state } = coreOf(world.cluster(parent.machine));
+  return state
+    .instancesOn(parent.child)
+    .map((one) => `${one.id}${state.specOf(one).ports.map((port) => `:${port.hostPort ?? ''}`)} ${one.leaving ?? ''}`)
+    .join(', ');
 }
 
 function canTake(node: NodeMachine, spec: ServiceSpec): boolean {

@@ -170,14 +170,16 @@ export class Faults {
     return true;
   }
 
-  #startFails(node: NodeMachine): boolean {
-    node.host.init.startFailureRate = 0.7;
-    const before = node.host.startsFailed;
+  /** Something has to start for it to fail: an instance crashes there. */
+  #startFails({ host }: NodeMachine): boolean {
+    const running = host.running();
+    if (running.length === 0) return false;
+    host.init.startFailureRate = 1;
+    host.crash(pick(this.#random, running));
     this.#for([1_000, 60_000], () => {
-      node.host.init.startFailureRate = this.#world.knobs.startFailureRate;
-      if (node.host.startsFailed > before) this.fired.set('startFails', (this.fired.get('startFails') ?? 0) + 1);
+      host.init.startFailureRate = this.#world.knobs.startFailureRate;
     });
-    return false;
+    return true;
   }
 
   #jump(machine: Machine): boolean {

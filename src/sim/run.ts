@@ -127,14 +127,23 @@ export async function idle(world: World): Promise<void> {
   // What is under way at the moment of convergence may still be acknowledged.
   await world.run(5_000);
   const before = { ...world.network.carried };
+  const retries = retriesExpected(world);
   const written = new Map(world.machines().map((machine) => [machine, machine.disk.syncs]));
   await world.run(world.knobs.idleMs);
-  for (const machine of world.machines()) {
+  for (const machine of retries ? [] : world.machines()) {
     const more = machine.disk.syncs - (written.get(machine) ?? 0);
     if (more > 0) throw new SimulationFailure(`${machine.name} wrote ${more} times while idle`);
   }
   const { others, lastOther, heartbeats } = world.network.carried;
-  if (others > before.others) throw new SimulationFailure(`something was said while idle: ${lastOther}`);
+  if (others > before.others && !retries) throw new SimulationFailure(`something was said while idle: ${lastOther}`);
   if (world.nodes.length > 0 && world.knobs.idleMs > 5_000 && heartbeats === before.heartbeats)
     throw new SimulationFailure('no heartbeats while idle');
+}
+
+/** An instance that a cluster refused is offered again, if ever more seldom: its refusal may have had reasons that no summary shows. */
+function retriesExpected(world: World): boolean {
+  return world.orchestrators.some((machine) => {
+    const context = machine.driver?.core.viewContext(machine.clock.nowMs());
+    return [...(context?.refusals.values() ?? [])].some((refusals) => refusals.some(({ kind }) => kind === 'excluded'));
+  });
 }

@@ -52,7 +52,19 @@ const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
     'STOPPING',
     'TERMINATED',
   ],
-  REFUSED: ['REQUESTED', 'SCHEDULED_CLUSTER', 'SCHEDULED_NODE', 'LOST', 'STOPPING', 'TERMINATED'],
+  // A cluster that refused may find room before its parent has taken the instance back.
+  REFUSED: [
+    'REQUESTED',
+    'SCHEDULED_CLUSTER',
+    'SCHEDULED_NODE',
+    'STARTING',
+    'RUNNING',
+    'FAILED',
+    'LOST',
+    'SCALING',
+    'STOPPING',
+    'TERMINATED',
+  ],
   STARTING: [
     'RUNNING',
     'FAILED',

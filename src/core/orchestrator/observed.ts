@@ -14,8 +14,10 @@ import type { InstanceRecord } from './state.ts';
 
 /** A child that has just been put aside for refusing is not asked again before this, doubled each time ... */
 const REFUSAL_PAUSE_MS = 1_000;
-/** ... up to this. */
+/** ... up to this when it has more room than it had ... */
 const REFUSAL_PAUSE_MAX_MS = 60_000;
+/** ... and up to this when nothing about it has changed: what waits must not write to the disk for ever. */
+const UNCHANGED_PAUSE_MAX_MS = 3_600_000;
 
 export interface Link {
   /** null: not connected, or has not said hello yet. */
@@ -37,13 +39,17 @@ export interface Link {
 interface Refusal {
   readonly reason: string;
   readonly count: number;
-  readonly untilMs: number;
+  untilMs: number;
+  /** From here on a change of the child's room ends the pause. */
+  patientUntilMs: number;
 }
 
 export class Observed {
   readonly links = new Map<string, Link>();
   /** By instance, then by child. */
   readonly #refusals = new Map<string, Map<string, Refusal>>();
+  /** Since when instances have been seen running, each without a restart. */
+  readonly #runs = new Map<string, { readonly restarts: number; readonly sinceMs: number }>();
   #refusalsCheckedMs = 0;
 
   link(child: string, startedAtMs: number): Link {
@@ -67,6 +73,13 @@ export class Observed {
   /** Moves the times at which children were last heard: for time in which this orchestrator itself was not there to hear. */
   forgive(ms: number): void {
     for (const link of this.links.values()) link.lastHeardMs += ms;
+    for (const byChild of this.#refusals.values()) {
+      for (const refusal of byChild.values()) {
+        refusal.untilMs += ms;
+        refusal.patientUntilMs += ms;
+      }
+    }
+    this.#refusalsCheckedMs += ms;
   }
 
   helloReceived(link: Link, hello: Hello, sameEpoch: boolean, nowMs: number): void {
@@ -79,7 +92,15 @@ export class Observed {
     link.lastHeardMs = nowMs;
     link.seen = true;
     link.instances.clear();
-    for (const instance of hello.instances) link.instances.set(instance.id, instance);
+    for (const instance of hello.instances) this.#seen(link, instance, nowMs);
+  }
+
+  /** Measured on this clock: the child's may be another. */
+  #seen(link: Link, report: InstanceReport, nowMs: number): void {
+    link.instances.set(report.id, report);
+    if (report.state !== 'RUNNING') this.#runs.delete(report.id);
+    else if (this.#runs.get(report.id)?.restarts !== report.restarts)
+      this.#runs.set(report.id, { restarts: report.restarts, sinceMs: nowMs });
   }
 
   /** false: a gap (O3). */
@@ -89,7 +110,7 @@ export class Observed {
     link.lastHeardMs = nowMs;
     link.version = Math.max(link.version, report.version);
     if (report.summary) link.summary = report.summary;
-    for (const instance of report.changed) link.instances.set(instance.id, instance);
+    for (const instance of report.changed) this.#seen(link, instance, nowMs);
     for (const id of report.gone) link.instances.delete(id);
     return true;
   }
@@ -106,6 +127,12 @@ export class Observed {
     return instance.leaving === null && !instance.lost && this.reportOf(instance)?.state === 'RUNNING';
   }
 
+  /** Whether it has run for so long that another one may go for it. */
+  isProven(instance: InstanceRecord, provenAfterMs: number, nowMs: number): boolean {
+    const run = this.#runs.get(instance.id);
+    return this.isRunning(instance) && run !== undefined && nowMs - run.sinceMs >= provenAfterMs;
+  }
+
   /** Whether the child has confirmed that nothing of a stopped instance is left. */
   isGone(instance: InstanceRecord): boolean {
     if (instance.child === null) return true;
@@ -116,8 +143,9 @@ export class Observed {
   refused(instance: string, child: string, reason: string, nowMs: number): void {
     const byChild = this.#refusals.get(instance) ?? new Map<string, Refusal>();
     const count = (byChild.get(child)?.count ?? 0) + 1;
-    const pauseMs = Math.min(REFUSAL_PAUSE_MS * 2 ** (count - 1), REFUSAL_PAUSE_MAX_MS);
-    byChild.set(child, { reason, count, untilMs: nowMs + pauseMs });
+    const pauseMs = Math.min(REFUSAL_PAUSE_MS * 2 ** (count - 1), UNCHANGED_PAUSE_MAX_MS);
+    const patientUntilMs = nowMs + Math.min(pauseMs, REFUSAL_PAUSE_MAX_MS);
+    byChild.set(child, { reason, count, untilMs: nowMs + pauseMs, patientUntilMs });
     this.#refusals.set(instance, byChild);
   }
 
@@ -126,6 +154,14 @@ export class Observed {
     return [...(this.#refusals.get(instance) ?? [])]
       .filter(([, refusal]) => refusal.untilMs > nowMs)
       .map(([child, { reason, untilMs }]) => ({ child, reason, untilMs }));
+  }
+
+  /** The child may have room now for what it refused. */
+  roomChanged(child: string, nowMs: number): void {
+    for (const byChild of this.#refusals.values()) {
+      const refusal = byChild.get(child);
+      if (refusal) refusal.untilMs = Math.min(refusal.untilMs, Math.max(nowMs, refusal.patientUntilMs));
+    }
   }
 
   /** Whether a pause after a refusal has ended since this was last asked. */
@@ -139,6 +175,7 @@ export class Observed {
   }
 
   forgetInstance(instance: string): void {
+    this.#runs.delete(instance);
     this.#refusals.delete(instance);
   }
 

@@ -20,7 +20,7 @@ import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.t
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
 import type { EventView, RefusalView } from '../model/views.ts';
-import { ChildSession, type ChildStatus } from '../uplink/child-session.ts';
+import { ChildSession, type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
 import { apply } from './apply.ts';
 import type { NewEvent, RequestAnswer } from './changes.ts';
 import { type Command, decodeCommand, encodeCommand } from './commands.ts';
@@ -28,7 +28,7 @@ import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { Placer } from './placer.ts';
 import { reconcileService } from './reconcile.ts';
-import { OrchestratorState } from './state.ts';
+import { type InstanceRecord, OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
 import { isSilent, type ViewContext } from './views.ts';
 
@@ -321,6 +321,7 @@ export class Orchestrator {
         this.#touch(instance.service);
         this.#changed('instance', instance.id);
       }
+      this.#observed.roomChanged(child, this.#nowMs);
       this.#capacityGrew = true;
       this.#upward.capacityChanged();
       this.#upward.touchAll(this.#state);
@@ -329,18 +330,24 @@ export class Orchestrator {
       return;
     }
     if (message.session !== link.session) return;
+    const known = { version: link.version, summary: link.summary };
     if (!this.#observed.reportReceived(link, message, this.#nowMs)) {
       link.session = null;
       this.#effects.push({ type: 'disconnectChild', child });
       return;
     }
+    // What it never had a trace of, it reports no end of: that it has taken up the wish is all there is to hear.
+    if (link.version > known.version)
+      for (const instance of this.#state.instancesOn(child))
+        if (instance.since > known.version && instance.since <= link.version) this.#instanceHeardOf(instance.id);
     if (message.summary) {
+      if (known.summary === null || !sameCapacity(known.summary, message.summary)) this.#observed.roomChanged(child, this.#nowMs);
       this.#capacityGrew = true;
       this.#upward.capacityChanged();
       this.#changed('child', child);
     }
     for (const report of message.changed) this.#instanceReported(child, report);
-    for (const id of message.gone) this.#instanceGone(id);
+    for (const id of message.gone) this.#instanceHeardOf(id);
   }
 
   #instanceReported(child: string, report: InstanceReport): void {
@@ -359,7 +366,7 @@ export class Orchestrator {
       });
   }
 
-  #instanceGone(id: string): void {
+  #instanceHeardOf(id: string): void {
     const instance = this.#state.instances.get(id);
     if (!instance) return;
     this.#touch(instance.service);
@@ -388,10 +395,17 @@ export class Orchestrator {
       }
       for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
     }
-    for (const instance of this.#state.instances.values()) if (instance.move !== null) this.#dirty.add(instance.service);
+    for (const instance of this.#state.instances.values())
+      if (instance.move !== null || this.#awaitsProof(instance)) this.#dirty.add(instance.service);
+    for (const service of this.#state.services.values()) if (service.specs.size > 1) this.#dirty.add(service.key); // updating
     if (this.#capacityGrew || this.#observed.refusalsExpired(this.#nowMs)) for (const key of this.#waiting) this.#dirty.add(key);
     this.#capacityGrew = false;
     if (!this.#settled() || this.#waiting.size > 0) this.#upward.touchAll(this.#state);
+  }
+
+  /** Whether this instance is to take the place of another: when, time decides. */
+  #awaitsProof({ replaces, leaving }: InstanceRecord): boolean {
+    return leaving === null && replaces !== null && this.#state.instances.get(replaces)?.leaving === null;
   }
 
   #settled(): boolean {
