@@ -10,6 +10,7 @@ import { summaryOfNode } from '../src/core/capacity/summaries.ts';
 import { serviceSpecSchema } from '../src/core/model/service.ts';
 import { place, placeMany } from '../src/core/placement/place.ts';
 import type { Candidate, Requirement } from '../src/core/placement/requirement.ts';
+import { type Bench, type Figure, figure } from './bench.ts';
 
 export interface PlacementMeasure {
   readonly children: number;
@@ -22,6 +23,47 @@ export interface PlacementMeasure {
 }
 
 const MIB = 2 ** 20;
+
+const RUNS = 5;
+
+export const placement: Bench = {
+  run: async ({ tell }) => {
+    const runs: (readonly [PlacementMeasure, PlacementMeasure])[] = [];
+    for (let run = 1; run <= RUNS; run++) {
+      tell(`run ${run} of ${RUNS}`);
+      runs.push(measurePlacement());
+    }
+    return [
+      ...figuresOf(
+        runs.map(([small]) => small),
+        0.5,
+        "Oakestra's LDP 140 ms at 500",
+      ),
+      ...figuresOf(
+        runs.map(([, large]) => large),
+        5,
+      ),
+    ];
+  },
+};
+
+function figuresOf(measures: readonly PlacementMeasure[], atMost: number, anchor = ''): Figure[] {
+  const among = `among ${measures[0]?.children.toLocaleString('en')} children`;
+  return [
+    figure(
+      { name: `one placement ${among}`, unit: 'ms', goal: { atMost }, anchor },
+      measures.map(({ placeMs }) => placeMs),
+    ),
+    figure(
+      { name: `one that fits nowhere ${among}, with reasons`, unit: 'ms' },
+      measures.map(({ refuseMs }) => refuseMs),
+    ),
+    figure(
+      { name: `a batch of 1,000 ${among}`, unit: 'ms' },
+      measures.map(({ batchPerSecond }) => 1_000_000 / batchPerSecond),
+    ),
+  ];
+}
 
 export function measurePlacement(rounds = 101): readonly [PlacementMeasure, PlacementMeasure] {
   return [measure(500, rounds), measure(10_000, rounds)];

@@ -1,0 +1,27 @@
+/** The benches there are. Each is loaded when it is run. */
+import type { Bench } from './bench.ts';
+
+export interface BenchEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Bench>;
+}
+
+export const benches: readonly BenchEntry[] = [
+  {
+    name: 'footprint',
+    summary: 'memory, CPU and disk writes of idle nodes, beside a bare Node and an idle Docker Swarm manager',
+    load: async () => (await import('./footprint.ts')).footprint,
+  },
+  {
+    name: 'deploy',
+    summary:
+      'from the request to RUNNING through root, cluster and node; killed processes and nodes; containers against Docker Swarm',
+    load: async () => (await import('./deploy.ts')).deploy,
+  },
+  {
+    name: 'placement',
+    summary: 'one placement with area and label constraints in the core, over 500 and 10,000 children',
+    load: async () => (await import('./placement.ts')).placement,
+  },
+];
