@@ -34,6 +34,8 @@ export interface EngineDriverComponents {
 const WISHES = 'wishes.json';
 /** A runtime that is missing may only be slow to come up, as Docker is when a machine boots. */
 const LOOK_FOR_RUNTIMES_MS = 30_000;
+const RETRY_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
 /** The longest sleep, so that a clock that jumps does no harm. */
 const WAKE_MAX_MS = 60_000;
 
@@ -81,14 +83,17 @@ export class EngineDriver {
     const stored = await this.#components.store.read(WISHES);
     const saved = stored ? readSavedWishes(new TextDecoder().decode(stored)) : null;
     const found: FoundOnNode[] = [];
+    const present: RuntimeName[] = [];
     for (const runtime of this.#runtimes.values()) {
       await runtime.open({
         exited: (id, exit) => this.#take({ type: 'instanceExited', id, exitCode: exit.exitCode, reason: exit.reason }),
       });
-      if (init.runtimes.includes(runtime.name)) found.push(...(await listOf(runtime)));
+      const listed = init.runtimes.includes(runtime.name) ? await this.#listOf(runtime) : null;
+      if (listed !== null) present.push(runtime.name);
+      found.push(...(listed ?? []));
     }
     this.#take({ type: 'restored', saved, found });
-    this.#lookForRuntimes(init.runtimes);
+    this.#lookForRuntimes(present);
     this.#parentLink.open();
   }
 
@@ -106,9 +111,10 @@ export class EngineDriver {
     const appeared: RuntimeName[] = [];
     for (const runtime of missing) {
       const { available, detail } = await runtime.detect();
-      if (!available || this.#closed) continue;
+      const found = available ? await this.#listOf(runtime) : null;
+      if (found === null) continue;
       this.#components.logger.info({ runtime: runtime.name, detail }, 'runtime has come up');
-      this.#take({ type: 'runtimeAppeared', runtime: runtime.name, found: await listOf(runtime) });
+      this.#take({ type: 'runtimeAppeared', runtime: runtime.name, found });
       appeared.push(runtime.name);
     }
     return appeared;
@@ -169,13 +175,14 @@ export class EngineDriver {
         this.#start(effect).catch(onFailure);
         return;
       case 'stopInstance':
-        this.runtime(effect.runtime)
-          .stop(effect.id, effect.graceMs)
+        this.#stop(effect)
           .then(() => this.#take({ type: 'instanceStopped', id: effect.id }))
           .catch(onFailure);
         return;
       case 'retireInstance':
-        this.#retire(effect).catch(onFailure);
+        this.#retire(effect)
+          .then(() => this.#take({ type: 'instanceRetired', id: effect.id }))
+          .catch(onFailure);
         return;
       case 'sendToParent':
         this.#parentLink.send(effect.message);
@@ -190,8 +197,9 @@ export class EngineDriver {
   /** In order, one at a time: the newest wishes must be the last on disk. */
   #save(wishes: SavedWishes): void {
     const { store, onFailure } = this.#components;
+    const content = new TextEncoder().encode(JSON.stringify(wishes));
     this.#saving = this.#saving
-      .then(() => store.write(WISHES, new TextEncoder().encode(JSON.stringify(wishes))))
+      .then(() => this.#untilDone('saving wishes', () => store.write(WISHES, content)))
       .then(() => this.#take({ type: 'wishesSaved', epoch: wishes.epoch, version: wishes.version }))
       .catch(onFailure);
   }
@@ -216,22 +224,49 @@ export class EngineDriver {
   async #hostPorts(ports: EngineStartPorts, before: readonly Endpoint[]): Promise<Record<string, number>> {
     const chosen: Record<string, number> = {};
     for (const port of ports) {
-      const known = port.hostPort ?? before.find((endpoint) => endpoint.name === port.name)?.port;
-      chosen[port.name] = known ?? (await this.#components.hostPorts.pick(port.protocol));
+      const known = before.find((endpoint) => endpoint.name === port.name)?.port;
+      chosen[port.name] = port.hostPort ?? (await this.#components.hostPorts.pick(port.protocol, known));
     }
     return chosen;
   }
 
-  async #retire({ id, runtime, graceMs }: Extract<EngineEffect, { type: 'retireInstance' }>): Promise<void> {
-    await this.runtime(runtime).stop(id, graceMs);
-    await this.runtime(runtime).remove(id);
-    this.#components.logger.info({ instance: id }, 'stopped and removed');
-    this.#take({ type: 'instanceRetired', id });
+  #stop({ id, runtime, graceMs }: Extract<EngineEffect, { type: 'stopInstance' | 'retireInstance' }>): Promise<void> {
+    return this.#untilDone(`stopping ${id}`, () => this.runtime(runtime).stop(id, graceMs));
   }
-}
 
-async function listOf(runtime: Runtime): Promise<FoundOnNode[]> {
-  return (await runtime.list()).map((one) => ({ ...one, runtime: runtime.name }));
+  async #retire(effect: Extract<EngineEffect, { type: 'retireInstance' }>): Promise<void> {
+    await this.#stop(effect);
+    await this.#untilDone(`removing ${effect.id}`, () => this.runtime(effect.runtime).remove(effect.id));
+    this.#components.logger.info({ instance: effect.id }, 'stopped and removed');
+  }
+
+  /**
+   * What must be done in the end, however long a disk is full or Docker is away: nothing else happens to the
+   * instance meanwhile (E2), and all others go on.
+   */
+  async #untilDone(what: string, action: () => Promise<void>): Promise<void> {
+    for (let pauseMs = RETRY_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
+      try {
+        await action();
+        return;
+      } catch (error) {
+        if (!(error instanceof CodedError) || this.#closed) throw error;
+        this.#components.logger.warn({ code: error.code, problem: error.message, againInMs: pauseMs }, `${what} failed`);
+      }
+      await new Promise<void>((resolve) => this.#components.clock.startTimer(pauseMs, resolve));
+    }
+  }
+
+  /** null when the runtime has gone again: then it is looked for later. */
+  async #listOf(runtime: Runtime): Promise<FoundOnNode[] | null> {
+    try {
+      return (await runtime.list()).map((one) => ({ ...one, runtime: runtime.name }));
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      this.#components.logger.warn({ runtime: runtime.name, problem: error.message }, 'instances cannot be listed');
+      return null;
+    }
+  }
 }
 
 type EngineStartPorts = Extract<EngineEffect, { type: 'startInstance' }>['assignment']['spec']['ports'];

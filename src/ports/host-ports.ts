@@ -2,6 +2,6 @@
 import type { PortSpec } from '../core/model/service.ts';
 
 export interface HostPorts {
-  /** A port that nothing listens on right now and that this node has not handed out a moment ago. */
-  pick(protocol: PortSpec['protocol']): Promise<number>;
+  /** `preferred` if nothing listens on it, else one that is free and that this node has not handed out a moment ago. */
+  pick(protocol: PortSpec['protocol'], preferred?: number): Promise<number>;
 }

@@ -9,11 +9,13 @@ const ATTEMPTS = 50;
 export class OsHostPorts implements HostPorts {
   readonly #recent: number[] = [];
 
-  async pick(protocol: 'tcp' | 'udp'): Promise<number> {
+  async pick(protocol: 'tcp' | 'udp', preferred?: number): Promise<number> {
+    const listenOn = protocol === 'tcp' ? listenTcp : listenUdp;
+    if (preferred !== undefined && (await listenOn(preferred)) !== null) return preferred;
     let port = 0;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      port = await (protocol === 'tcp' ? freeTcpPort() : freeUdpPort());
-      if (!this.#recent.includes(port)) break;
+      port = (await listenOn(0)) ?? 0;
+      if (port !== 0 && !this.#recent.includes(port)) break;
     }
     this.#recent.push(port);
     if (this.#recent.length > REMEMBERED) this.#recent.shift();
@@ -21,22 +23,23 @@ export class OsHostPorts implements HostPorts {
   }
 }
 
-function freeTcpPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Listens for a moment; the port, or null when it is taken. 0 lets the kernel choose. */
+function listenTcp(wanted: number): Promise<number | null> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, () => {
+    server.once('error', () => resolve(null));
+    server.listen(wanted, () => {
       const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : null));
     });
   });
 }
 
-function freeUdpPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+function listenUdp(wanted: number): Promise<number | null> {
+  return new Promise((resolve) => {
     const socket = createSocket('udp4');
-    socket.once('error', reject);
-    socket.bind(0, () => {
+    socket.once('error', () => resolve(null));
+    socket.bind(wanted, () => {
       const { port } = socket.address();
       socket.close(() => resolve(port));
     });

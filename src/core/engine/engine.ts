@@ -160,7 +160,7 @@ export class Engine {
         this.#retired(input.id);
         return;
       case 'runtimeAppeared':
-        this.#runtimes = [...this.#runtimes, input.runtime];
+        this.#runtimes = [...new Set([...this.#runtimes, input.runtime])];
         for (const one of input.found) if (!this.#instances.has(one.id)) this.#retireStray(one); // E3
         return;
       case 'loadMeasured':
