@@ -349,17 +349,24 @@ async function ensureLocalMember(
   await driver.submit({ type: 'revokeToken', id });
 }
 
-/** Somebody who knocks without end must not fill the disk with log lines: one a second, with the count of the others. */
+/** Lines at once about those who were turned away; a site that was set up wrongly shows itself in fewer. */
+const TURNED_AWAY_BURST = 20;
+
+/** Somebody who knocks without end must not fill the disk with log lines: after a burst one a second, with the count of the others. */
 function throttled(clock: Clock, tell: (reason: string, who: string) => void): (reason: string, who: string) => void {
-  let quietUntilMs = 0;
+  let left = TURNED_AWAY_BURST;
+  let filledAtMs = clock.nowMs();
   let unsaid = 0;
   return (reason, who) => {
-    if (clock.nowMs() < quietUntilMs) {
+    const nowMs = clock.nowMs();
+    left = Math.min(TURNED_AWAY_BURST, left + Math.max(0, nowMs - filledAtMs) / 1_000);
+    filledAtMs = nowMs;
+    if (left < 1) {
       unsaid += 1;
       return;
     }
+    left -= 1;
     tell(unsaid === 0 ? reason : `${reason} (and ${unsaid} others)`, who);
     unsaid = 0;
-    quietUntilMs = clock.nowMs() + 1_000;
   };
 }

@@ -1,4 +1,5 @@
 /** How nodes and clusters come in (core/model/join.ts has the conversation). */
+import type { FastifyRequest } from 'fastify';
 import { CodedError } from '../../core/model/errors.ts';
 import {
   caResponseSchema,
@@ -7,6 +8,7 @@ import {
   renewRequestSchema,
   renewResponseSchema,
 } from '../../core/model/join.ts';
+import type { Peer } from '../../core/model/membership.ts';
 import type { Admission, Api, RouteContext } from '../context.ts';
 
 const tags = ['joining'];
@@ -44,9 +46,18 @@ export function joiningRoutes(api: Api, context: RouteContext, admission: Admiss
     (request) => admission.join(request.body),
   );
 
+  const certified = ({ raw }: FastifyRequest): Peer => {
+    const peer = admission.peerOf(raw.socket);
+    if (peer === null) throw new CodedError('certificate_refused', 'none was shown');
+    if ('refused' in peer) throw new CodedError('certificate_refused', peer.refused);
+    return peer;
+  };
+
   api.post(
     '/v1/renew',
     {
+      // Before its body is read: a stranger is not told what is wrong with that.
+      onRequest: async (request) => void certified(request),
       schema: {
         operationId: 'renew',
         summary: "A fresh certificate for a member's key, over a connection that shows the present one",
@@ -56,11 +67,6 @@ export function joiningRoutes(api: Api, context: RouteContext, admission: Admiss
       },
       config: { access: 'certificate', errors: ['certificate_refused', 'not_a_member'] },
     },
-    (request) => {
-      const peer = admission.peerOf(request.raw.socket);
-      if (peer === null) throw new CodedError('certificate_refused', 'none was shown');
-      if ('refused' in peer) throw new CodedError('certificate_refused', peer.refused);
-      return admission.renew(peer, request.body);
-    },
+    (request) => admission.renew(certified(request), request.body),
   );
 }

@@ -1,0 +1,77 @@
+/** Certificates with the life of a mayfly renew themselves while everything goes on; real processes, real TLS. */
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Deployment, startDeployment } from '../rig/deployment.ts';
+
+const LIFETIME_S = 14;
+let site: Deployment;
+
+beforeAll(async () => {
+  site = await startDeployment({
+    clusters: { garching: 1 },
+    flags: (name) => (name.includes('-') ? [] : ['--certificate-lifetime', `${LIFETIME_S}s`]),
+  });
+});
+
+afterAll(async () => {
+  await site?.close();
+});
+
+async function certificate(node: string, file: 'member.pem' | 'server.pem'): Promise<X509Certificate> {
+  return new X509Certificate(await readFile(join(site.directory, node, 'documents', file)));
+}
+
+const HELD = [
+  ['garching-1', 'member.pem'],
+  ['garching', 'member.pem'],
+  ['garching', 'server.pem'],
+  ['root', 'server.pem'],
+] as const;
+
+test('certificates renew themselves before they expire; no link ends by it, no instance notices', async () => {
+  await site.apply('root', 'steady');
+  const [before] = await site.running('root', 'steady', 1);
+  const first = await Promise.all(HELD.map(([node, file]) => certificate(node, file)));
+  const renewed = await Promise.all(
+    HELD.map(([node, file], index) =>
+      site.until(
+        `${node}'s ${file} is another one`,
+        async () => {
+          const now = await certificate(node, file);
+          return now.serialNumber !== first[index]?.serialNumber && now;
+        },
+        3 * LIFETIME_S * 1_000,
+      ),
+    ),
+  );
+  for (const [index, now] of renewed.entries())
+    expect(Date.parse(now.validFrom)).toBeLessThan(Date.parse(first[index]?.validTo ?? ''));
+
+  // All that any of them had at first is worth nothing now; new connections need the new ones.
+  const pastMs = Math.max(...first.map(({ validTo }) => Date.parse(validTo))) + 1_000;
+  await site.until('the first certificates have expired', () => Date.now() > pastMs, 3 * LIFETIME_S * 1_000);
+  expect((await site.cli('--context', 'garching', 'status')).exitCode).toBe(0);
+  for (const name of ['garching-1', 'garching']) {
+    const { log } = site.node(name);
+    expect(log.some(({ msg }) => msg === 'certificate renewed')).toBe(true);
+    expect(log.filter(({ connected }) => connected === false)).toEqual([]);
+  }
+  const [after] = await site.running('root', 'steady', 1);
+  expect(after).toEqual(before);
+
+  for (const name of ['garching-1', 'garching', 'root']) {
+    await site.node(name).stop();
+    await site.node(name).start();
+  }
+  await site.until(
+    'all are connected again, with their new certificates',
+    async () => {
+      const { items } = await site.api('root').nodes();
+      return items.length === 1 && items[0]?.state === 'ready' && (await site.api('root').status()).clusters.connected === 1;
+    },
+    15_000,
+  );
+  expect((await site.running('root', 'steady', 1)).map(({ id, restarts }) => [id, restarts])).toEqual([[before?.id, 0]]);
+});
