@@ -30,7 +30,7 @@ describe('a service as it is written', () => {
         command: ['x'],
         replicas: 1,
         resources: { cpu: '250m', memory: '64Mi', disk: 1_000_000 },
-        update: { order: 'start-first', maxParallel: 1 },
+        update: { order: 'start-first', maxParallel: 1, provenAfter: '2s' },
         restart: { backoff: '1s', maxBackoff: '1m', resetAfter: '30s' },
         disconnect: { lostAfter: '5m', replace: true },
         stopGrace: '1m30s',

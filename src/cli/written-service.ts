@@ -26,7 +26,7 @@ export function writtenSpec(spec: ServiceSpec): Record<string, unknown> {
     ...rest,
     resources: { cpu: cores(resources.cpu), memory: bytes(resources.memory), disk: bytes(resources.disk) },
     placement: withoutEmpty(placement),
-    update,
+    update: { ...update, provenAfter: duration(update.provenAfter) },
     restart: {
       backoff: duration(restart.backoff),
       maxBackoff: duration(restart.maxBackoff),

@@ -19,7 +19,7 @@ let built: Promise<unknown> | null = null;
 
 /** Builds the program when its sources are newer. Processes that run keep what they have loaded. */
 export function ensureBuilt(): Promise<unknown> {
-  built ??= promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.mjs'), '--if-needed']);
+  built ??= promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.mjs'), '--if-needed', 'tendril']);
   return built;
 }
 

@@ -109,6 +109,11 @@ const updateSchema = z.strictObject({
   order: z._default(z.enum(['start-first', 'stop-first']), 'start-first'),
   /** Copies replaced at a time. */
   maxParallel: z._default(z.int().check(z.minimum(1), z.maximum(limits.replicas)), 1),
+  /**
+   * A new copy that has run this long takes the old one's place, here and in every migration (Nomad's
+   * `min_healthy_time`): it has had time to listen, and one that crashes as it starts replaces nothing.
+   */
+  provenAfter: z._default(durationSchema, 2_000),
 });
 
 const restartSchema = z.strictObject({

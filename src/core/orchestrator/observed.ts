@@ -49,7 +49,7 @@ export class Observed {
   /** By instance, then by child. */
   readonly #refusals = new Map<string, Map<string, Refusal>>();
   /** Since when instances have been seen running, each without a restart. */
-  readonly #runs = new Map<string, { readonly restarts: number; readonly sinceMs: number }>();
+  readonly #runs = new Map<string, { readonly restarts: number; sinceMs: number }>();
   #refusalsCheckedMs = 0;
 
   link(child: string, startedAtMs: number): Link {
@@ -70,9 +70,10 @@ export class Observed {
     return link;
   }
 
-  /** Moves the times at which children were last heard: for time in which this orchestrator itself was not there to hear. */
+  /** Moves the times at which children and their instances were last heard: for time in which this orchestrator itself was not there to hear. */
   forgive(ms: number): void {
     for (const link of this.links.values()) link.lastHeardMs += ms;
+    for (const run of this.#runs.values()) run.sinceMs += ms;
     for (const byChild of this.#refusals.values()) {
       for (const refusal of byChild.values()) {
         refusal.untilMs += ms;

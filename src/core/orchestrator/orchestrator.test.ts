@@ -235,7 +235,7 @@ describe('an orchestrator', () => {
     expect(site.on(first === 'n1' ? 'n2' : 'n1')).toEqual(['web-1']);
   });
 
-  it('updates one copy at a time, and stops an old one only when its successor runs (R1)', () => {
+  it('updates one copy at a time, and stops an old one only when its successor has run for a while (R1)', () => {
     const site = new Site();
     site.node('n1');
     site.node('n2');
@@ -250,9 +250,26 @@ describe('an orchestrator', () => {
     for (let round = 0; round < 6; round++) {
       expect(running().length).toBeGreaterThanOrEqual(2);
       site.obey('n1', 'n2');
+      site.pass(2_000, 'n1', 'n2');
     }
     expect([...site.core.state.instances.values()].map((one) => one.generation)).toEqual([2, 2]);
     expect(Object.values(site.states())).toEqual(['RUNNING', 'RUNNING']);
+  });
+
+  it('keeps every old copy while the new ones crash', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web());
+    site.obey('n1', 'n2');
+    site.request(web({ env: { VERSION: 'broken' } }));
+    const child = site.on('n1').includes('web-3') ? 'n1' : 'n2';
+    for (let restarts = 0; restarts < 5; restarts++) {
+      site.report(child, [{ ...reportOf('web-3', 'RUNNING'), restarts }]);
+      site.pass(1_000, 'n1', 'n2');
+      site.report(child, [{ ...reportOf('web-3', 'FAILED'), restarts }]);
+      expect([...site.on('n1'), ...site.on('n2')].sort()).toEqual(['web-1', 'web-2', 'web-3']);
+    }
   });
 
   it('migrates start-new-then-stop-old, and stays when the move finds no place in time', () => {
@@ -265,6 +282,8 @@ describe('an orchestrator', () => {
     expect(site.on('n2')).toEqual(['web-2']);
     expect(site.states()['web-1']).toBe('MIGRATING');
     site.obey('n2');
+    expect(site.on('n1')).toEqual(['web-1']);
+    site.pass(2_000, 'n1', 'n2');
     expect(site.on('n1')).toEqual([]);
     site.request({ type: 'migrateInstance', instance: 'web-2', node: 'n9' });
     site.pass(121_000, 'n1', 'n2');
@@ -301,7 +320,10 @@ describe('an orchestrator', () => {
     site.request(web({ replicas: 3 }));
     site.obey('n1', 'n2', 'n3');
     site.request({ type: 'drainChild', child: 'n1', draining: true });
-    for (let round = 0; round < 4; round++) site.obey('n1', 'n2', 'n3');
+    for (let round = 0; round < 4; round++) {
+      site.obey('n1', 'n2', 'n3');
+      site.pass(2_000, 'n1', 'n2', 'n3');
+    }
     expect(site.on('n1')).toEqual([]);
     site.request({ type: 'removeChild', child: 'n2' });
     expect(site.on('n3').length).toBe(3);

@@ -5,8 +5,8 @@
  * (start new, then stop old: edgeIO section 3.1.7, MIGRATE).
  *
  * Invariants:
- *  R1. An instance that runs and is wanted is never stopped before its successor runs, unless the service is
- *      updated stop-first, scaled down or deleted.
+ *  R1. An instance that runs and is wanted is never stopped before its successor has proven itself by running
+ *      for a while (`update.provenAfter`), unless the service is updated stop-first, scaled down or deleted.
  *  R2. Per instance at most one successor is on its way.
  *  R3. With nothing to change, nothing is decided: running it again on its own outcome comes to rest.
  *  R4. A copy that comes back after it was replaced goes if its successor runs, and stays if it does not.
@@ -138,6 +138,7 @@ class Round {
       const old = this.#find(oldId);
       if (!old || this.#stopped.has(oldId) || !this.#runs(successor)) continue;
       if (this.#lost.has(oldId)) continue; // its node cannot be told; R4 decides when it comes back
+      if (this.#runs(old) && !this.#isProven(successor)) continue;
       this.#stop(old, this.#leavingOf(old));
     }
   }
@@ -222,7 +223,7 @@ class Round {
         instance.generation === generation &&
         !this.#stopped.has(instance.id) &&
         !this.#lost.has(instance.id) &&
-        !this.#runs(instance),
+        !this.#isProven(instance),
     ).length;
     let room = spec.update.maxParallel - underWay - this.#created;
     for (const instance of outdated) {
@@ -290,6 +291,11 @@ class Round {
 
   #find(id: string): InstanceRecord | undefined {
     return this.#kept.find((instance) => instance.id === id);
+  }
+
+  #isProven(instance: InstanceRecord): boolean {
+    const { state, observed, nowMs } = this.#context;
+    return observed.isProven(instance, state.specOf(instance).update.provenAfter, nowMs);
   }
 
   #runs(instance: InstanceRecord): boolean {
