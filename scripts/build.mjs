@@ -3,7 +3,8 @@
  * one chunk for each part that is loaded only when used (`await import()` in the source).
  *
  *   node scripts/build.mjs              build everything anew, and remove what earlier builds left
- *   node scripts/build.mjs --if-needed  only the programs of which something has changed; running programs keep their chunks
+ *   node scripts/build.mjs --if-needed [PROGRAM ...]
+ *                                       only those (all) of which something has changed; running programs keep their chunks
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -32,7 +33,8 @@ const external = [
 const importedForEffect = ['reflect-metadata'];
 
 // Dependencies in CommonJS call `require` for Node's own modules; an ES module has none unless it makes one.
-const banner = "import{createRequire as tendrilCreateRequire}from'node:module';const require=tendrilCreateRequire(import.meta.url);";
+const banner =
+  "import{createRequire as tendrilCreateRequire}from'node:module';const require=tendrilCreateRequire(import.meta.url);";
 
 async function bundle({ name, entry }, version) {
   const { build } = await import('esbuild');
@@ -83,8 +85,11 @@ function assertNamesSurvive(metafile) {
   for (const [path, { imports }] of Object.entries(metafile.inputs)) {
     if (isDependency(path)) continue;
     for (const { path: target, kind, original } of imports) {
-      if (kind !== 'dynamic-import' || metafile.inputs[target]?.format !== 'cjs' || importedForEffect.includes(original)) continue;
-      throw new Error(`${path}: import('${original}') is CommonJS: import it statically in a module that is itself loaded lazily`);
+      if (kind !== 'dynamic-import' || metafile.inputs[target]?.format !== 'cjs' || importedForEffect.includes(original))
+        continue;
+      throw new Error(
+        `${path}: import('${original}') is CommonJS: import it statically in a module that is itself loaded lazily`,
+      );
     }
   }
 }
@@ -130,9 +135,12 @@ function removeLeftovers(names) {
   }
 }
 
-const ifNeeded = process.argv.includes('--if-needed');
+const words = process.argv.slice(2);
+const ifNeeded = words.includes('--if-needed');
+const chosen = words.filter((word) => !word.startsWith('-'));
 const present = programs.filter(({ entry }) => existsSync(join(root, entry)));
-const due = ifNeeded ? present.filter((program) => !isCurrent(program)) : present;
+const wanted = present.filter(({ name }) => chosen.length === 0 || chosen.includes(name));
+const due = ifNeeded ? wanted.filter((program) => !isCurrent(program)) : wanted;
 if (due.length > 0) {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const results = await Promise.allSettled(due.map((program) => bundle(program, version)));
@@ -140,5 +148,5 @@ if (due.length > 0) {
   // What is wrong with the sources esbuild has shown already.
   for (const failure of failures) if (failure.errors === undefined) console.error(failure.message);
   if (failures.length > 0) process.exitCode = 1;
-  else if (!ifNeeded) removeLeftovers(present.map(({ name }) => name));
+  else if (!ifNeeded && chosen.length === 0) removeLeftovers(present.map(({ name }) => name));
 }

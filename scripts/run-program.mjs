@@ -7,7 +7,7 @@ import { runNode } from './steps/run.mjs';
 
 const [name, ...args] = process.argv.slice(2);
 installDependencies();
-process.exitCode = await runNode('scripts/build.mjs', ['--if-needed']);
+process.exitCode = await runNode('scripts/build.mjs', ['--if-needed', 'tendril', name]);
 if (process.exitCode === 0) {
   const program = join('dist', `${name}.js`);
   if (existsSync(join(root, program))) process.exitCode = await runNode(program, args);

@@ -9,8 +9,9 @@ export function installDependencies() {
   const installed = readPackages('node_modules/.package-lock.json');
   if (Object.entries(wanted).every(([path, entry]) => path === '' || isThere(entry, installed[path]))) return;
   process.stderr.write('Installing dependencies ...\n');
+  // Not `npm ci`: that refuses a lock file made where the registry lacks optional packages of some other platform.
   // Nothing here needs a dependency's install script: what is native comes prebuilt.
-  const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const words = ['install', '--no-save', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
   const { status, error } = spawnSync('npm', words, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
   if (status === 0) return;
   if (error) process.stderr.write(`npm could not be started: ${error.message}\n`);
