@@ -8,10 +8,7 @@ import type { ServiceSpec } from '../model/service.ts';
 import { admit } from './admission.ts';
 import type { Changes, RequestAnswer } from './changes.ts';
 import { addService, dropUnusedSpecs, finishService, markDeleting } from './services.ts';
-import { describeTarget, type Member, type OrchestratorState, type Target } from './state.ts';
-
-/** How long a requested move may wait for its new place. */
-const MOVE_PATIENCE_MS = 120_000;
+import { describeTarget, type Member, MOVE_PATIENCE_MS, type OrchestratorState, type Target } from './state.ts';
 
 function no(code: ErrorCode, what: string): RequestAnswer {
   return refused({ code, what, details: [] });
@@ -182,13 +179,15 @@ function registerChild(
   return ok({ effect: 'created', name: request.name });
 }
 
-/** Used-up ones stay while there is room: a child whose answer was lost asks again with its token (A3). */
+/** Whoever comes with it within this time is told that it has expired, not that nobody knows it. */
+const EXPIRED_KEPT_MS = 7 * 86_400_000;
+
+/** While there is room used-up ones stay as well: a child whose answer was lost asks again with its token (A3). */
 function dropDeadTokens(state: OrchestratorState, atMs: number): void {
-  for (const token of state.tokens.values()) {
-    if (token.expiresAtMs !== null && token.expiresAtMs <= atMs) state.tokens.delete(token.id);
-  }
-  if (state.tokens.size < limits.tokens) return;
-  for (const token of state.tokens.values()) if (token.usesLeft === 0) state.tokens.delete(token.id);
+  const full = state.tokens.size >= limits.tokens;
+  const keptMs = full ? 0 : EXPIRED_KEPT_MS;
+  for (const { id, expiresAtMs, usesLeft } of state.tokens.values())
+    if ((expiresAtMs !== null && expiresAtMs + keptMs <= atMs) || (full && usesLeft === 0)) state.tokens.delete(id);
 }
 
 function wantedInstances(state: OrchestratorState): number {
