@@ -112,12 +112,14 @@ function possibleNodes(world: World, machine: OrchestratorMachine, service: Serv
   const spec = service.specs.get(instance.generation);
   if (!spec) return [];
   const { state } = coreOf(machine);
+  // A move's target binds while there is something to move.
+  const moves = instance.replaces !== null && state.instances.has(instance.replaces);
   const target = {
-    cluster: instance.target?.cluster ?? spec.placement.cluster ?? null,
-    node: instance.target?.node ?? spec.placement.node ?? null,
+    cluster: (moves ? instance.target?.cluster : null) ?? spec.placement.cluster ?? null,
+    node: (moves ? instance.target?.node : null) ?? spec.placement.node ?? null,
   };
   return [...state.members.values()]
-    .filter((member) => !member.cordoned && !member.draining && member.record.name !== instance.avoid)
+    .filter((member) => !member.cordoned && !member.draining && !(moves && member.record.name === instance.avoid))
     .flatMap((member) => {
       const { name, kind } = member.record;
       if (kind === 'node') {

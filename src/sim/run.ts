@@ -73,11 +73,11 @@ async function play(world: World): Promise<RunResult> {
     const broken = client.broken();
     if (broken.length > 0) throw new SimulationFailure(broken.join('\n'));
   }
+  await idle(world);
   for (const orchestrator of world.orchestrators) {
     world.checkers.replay(orchestrator);
     world.checkers.watched(orchestrator);
   }
-  await idle(world);
   for (const fault of knobs.faults)
     if (!faults.fired.has(fault) && world.nodes.length > 0) throw new SimulationFailure(`the fault ${fault} never fired`);
   return {

@@ -24,6 +24,7 @@ export const INSTANCE_STATES = [
 
 export type InstanceState = (typeof INSTANCE_STATES)[number];
 
+/** To REQUESTED leads from everywhere: a child's refusal takes effect when it is committed, and other news may come before. */
 const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
   REQUESTED: ['SCHEDULED_CLUSTER', 'SCHEDULED_NODE', 'TERMINATED'],
   SCHEDULED_CLUSTER: [
@@ -61,11 +62,13 @@ const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
     'RUNNING',
     'FAILED',
     'LOST',
+    'MIGRATING',
     'SCALING',
     'STOPPING',
     'TERMINATED',
   ],
   STARTING: [
+    'REQUESTED',
     'RUNNING',
     'FAILED',
     'REFUSED',
@@ -78,6 +81,7 @@ const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
     'TERMINATED',
   ],
   RUNNING: [
+    'REQUESTED',
     'FAILED',
     'STARTING',
     'REFUSED',
@@ -90,6 +94,7 @@ const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
     'TERMINATED',
   ],
   FAILED: [
+    'REQUESTED',
     'STARTING',
     'RUNNING',
     'REFUSED',
@@ -102,6 +107,7 @@ const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
     'TERMINATED',
   ],
   LOST: [
+    'REQUESTED',
     'SCHEDULED_CLUSTER',
     'SCHEDULED_NODE',
     'STARTING',
@@ -114,6 +120,7 @@ const NEXT: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
     'TERMINATED',
   ],
   MIGRATING: [
+    'REQUESTED',
     'SCHEDULED_CLUSTER',
     'SCHEDULED_NODE',
     'STARTING',

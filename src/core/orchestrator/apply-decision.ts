@@ -24,6 +24,8 @@ export function applyDecision(state: OrchestratorState, decision: Decision, atMs
       if (instance.leaving !== null || instance.child === null) return;
       untell(state, instance, changes);
       state.assign(instance, null);
+      forgetFinishedMove(state, instance);
+      instance.move = null; // it has no place any more that it could leave
       break;
     case 'stop':
       if (instance.leaving !== null) return;
@@ -61,6 +63,15 @@ export function applyDecision(state: OrchestratorState, decision: Decision, atMs
   instance.changedAtMs = atMs;
   changes.touched.add(instance.service);
   changes.touchedInstances.add(instance.id);
+  if (instance.replaces !== null) changes.touchedInstances.add(instance.replaces);
+}
+
+/** Where a move was to go binds until what it moved is gone; later, when that place is lost, any other will do. */
+function forgetFinishedMove(state: OrchestratorState, instance: InstanceRecord): void {
+  const old = instance.replaces === null ? undefined : state.instances.get(instance.replaces);
+  if (old && old.leaving === null) return;
+  instance.target = null;
+  instance.avoid = null;
 }
 
 function createInstance(

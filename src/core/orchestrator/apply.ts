@@ -66,7 +66,9 @@ function applyParentDesired(
     const service = state.services.get(key);
     if (service) {
       // Wanted again before the last of it was gone, or told twice: an instance's spec never changes.
+      // (Where it was meant to go may: the placement comes with the wish.)
       if (service.deleting) service.deleting = false;
+      service.specs.set(service.generation, { ...assignment.spec, replicas: 1 });
     } else {
       const spec = { ...assignment.spec, replicas: 1 };
       addService(state, { key, service: assignment.service, owner: 'parent', labels: {}, spec, atMs });
@@ -75,7 +77,7 @@ function applyParentDesired(
   }
   const dropped = command.all
     ? [...state.services.values()].filter((service) => service.owner === 'parent' && !wanted.has(service.key))
-    : command.unset.flatMap((id) => state.services.get(parentKey(id)) ?? []);
+    : command.unset.flatMap((id) => (wanted.has(parentKey(id)) ? [] : (state.services.get(parentKey(id)) ?? [])));
   for (const service of dropped) markDeleting(service, changes);
   for (const service of dropped) finishService(state, service.key, changes);
   state.upstream = { epoch: command.epoch, version: command.version };

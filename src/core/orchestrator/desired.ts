@@ -29,7 +29,9 @@ export function desiredSince(
   const from = known >= member.forgottenVersion && known <= member.version ? known : 0;
   const base = { type: 'desired', session: context.session, epoch: state.epoch, heartbeatMs: context.heartbeatMs } as const;
   const wanted = state.instancesOn(member.record.name).filter((instance) => instance.leaving === null && instance.since > from);
-  const unset = from === 0 ? [] : member.unset.filter((entry) => entry.version > from);
+  // Taken away and given again while the child was not listening: only the last word counts.
+  const wantedIds = new Set(wanted.map((instance) => instance.id));
+  const unset = from === 0 ? [] : member.unset.filter((entry) => entry.version > from && !wantedIds.has(entry.id));
   const steps = [
     ...wanted.map((instance) => ({ version: instance.since, set: instance })),
     ...unset.map((entry) => ({ version: entry.version, unset: entry.id })),

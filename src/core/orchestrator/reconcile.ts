@@ -15,7 +15,14 @@ import { must } from '../base/assert.ts';
 import type { ServiceSpec } from '../model/service.ts';
 import type { Decision } from './commands.ts';
 import type { Observed } from './observed.ts';
-import type { InstanceRecord, Leaving, OrchestratorState, ServiceRecord, Target } from './state.ts';
+import {
+  type InstanceRecord,
+  type Leaving,
+  MOVE_PATIENCE_MS,
+  type OrchestratorState,
+  type ServiceRecord,
+  type Target,
+} from './state.ts';
 import { isSilent } from './views.ts';
 
 /** Before a silent child counts as lost, when the service does not say. A cluster looks after itself for a while. */
@@ -151,15 +158,21 @@ class Round {
   beginMoves(): void {
     const { nowMs } = this.#context;
     for (const instance of this.#kept) {
-      if (this.#stopped.has(instance.id) || this.#lost.has(instance.id) || instance.child === null) continue;
+      if (this.#stopped.has(instance.id) || this.#lost.has(instance.id)) continue;
       const successor = this.#successors.get(instance.id);
-      if (instance.move !== null) {
-        if (nowMs > instance.move.deadlineMs) {
-          this.decisions.push({ do: 'giveUpMove', instance: instance.id });
-          if (successor) this.#stop(successor, 'surplus');
-          this.#successors.delete(instance.id);
-        } else if (!successor) this.#replace(instance, instance.move.target);
-      } else if (this.#isDraining(instance) && !successor) this.#replace(instance, null);
+      const { move } = instance;
+      const leftMs = move === null ? 0 : move.deadlineMs - nowMs;
+      // More time left than there ever was: the clock was set back.
+      const givesUp = move !== null && (leftMs < 0 || leftMs > MOVE_PATIENCE_MS);
+      if (givesUp) this.decisions.push({ do: 'giveUpMove', instance: instance.id });
+      const moves = instance.child !== null && ((move !== null && !givesUp) || this.#isDraining(instance));
+      if (moves && !successor) this.#replace(instance, givesUp || move === null ? null : move.target);
+      // Given up, or not draining any more: whoever does not run yet is not needed.
+      const outdated = instance.generation !== this.#service.generation;
+      if (!moves && !outdated && successor && !this.#runs(successor)) {
+        this.#stop(successor, 'surplus');
+        this.#successors.delete(instance.id);
+      }
     }
   }
 

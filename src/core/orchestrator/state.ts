@@ -46,6 +46,9 @@ export function describeTarget(target: Target): string {
   return target.node ?? target.cluster ?? 'another place';
 }
 
+/** How long a requested move may wait for its new place. */
+export const MOVE_PATIENCE_MS = 120_000;
+
 export interface InstanceRecord {
   readonly id: string;
   /** Key of its service. */
@@ -54,9 +57,9 @@ export interface InstanceRecord {
   readonly createdAtMs: number;
   /** The instance whose place it takes. */
   readonly replaces: string | null;
-  readonly target: Target | null;
+  target: Target | null;
   /** A child that it must not be put on: the one it is moved away from. */
-  readonly avoid: string | null;
+  avoid: string | null;
   child: string | null;
   /** Version of the child's desired state at which the child was told. */
   since: number;
