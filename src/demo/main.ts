@@ -1,0 +1,107 @@
+/**
+ * `npm start`: a whole edge on this machine, made of real processes, to look at and to break.
+ *
+ *   npm start             until Ctrl-C
+ *   npm start -- --once   a proof that it works, by itself; ends with 0, or says what went wrong
+ */
+import { parseArgs } from 'node:util';
+import { painter } from '../cli/output/painter.ts';
+import { makeDirectory, startClusters, startNodes, startRoot } from './edge.ts';
+import { SWEEP, startGuard, sweep } from './guard.ts';
+import { showLive } from './live.ts';
+import { proveOnce } from './once.ts';
+import { SITES } from './plan.ts';
+import { deploy } from './services.ts';
+import { Steps } from './steps.ts';
+
+const ONCE_BOUND_MS = 120_000;
+const HELP = `npm start             start an edge on this machine and show it, until Ctrl-C
+npm start -- --once   start it, deploy, kill a node, see the replacement answer, and end
+`;
+
+const { values } = parseArgs({
+  options: {
+    once: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+    [SWEEP.slice(2)]: { type: 'string' },
+  },
+});
+const { sweep: directoryToSweep } = values as { readonly sweep?: string };
+if (directoryToSweep !== undefined) await sweep(directoryToSweep);
+else if (values.help) process.stdout.write(HELP);
+else process.exitCode = await demonstrate(values.once);
+
+async function demonstrate(once: boolean): Promise<number> {
+  if (process.platform !== 'linux') {
+    process.stderr.write('The demo runs its services as processes, for which Tendril needs Linux.\n');
+    return 1;
+  }
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
+  // Whoever reads has gone.
+  process.stdout.on('error', () => interrupt.abort());
+  const paint = painter(process.stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
+  const steps = new Steps(process.stdout, paint);
+  const startedMs = performance.now();
+
+  const directory = await makeDirectory();
+  const guard = startGuard(directory);
+  let code = 0;
+  try {
+    const signal = once ? AbortSignal.any([interrupt.signal, AbortSignal.timeout(ONCE_BOUND_MS)]) : interrupt.signal;
+    await run(once, directory, { steps, paint, signal });
+  } catch (error) {
+    code = interrupt.signal.aborted ? (once ? 130 : 0) : 1;
+    if (code === 1) process.stderr.write(`${paint.bad('error:')} ${reasonOf(error)}\n`);
+  }
+  try {
+    await steps.step('clearing up', async () => {
+      await guard.end();
+      return 'cleared up: no process and no file is left';
+    });
+  } catch (error) {
+    process.stderr.write(`${paint.bad('error:')} ${reasonOf(error)}\n`);
+    return 1;
+  }
+  if (once && code === 0)
+    process.stdout.write(`All of it worked, in ${((performance.now() - startedMs) / 1000).toFixed(1)} s.\n`);
+  return code;
+}
+
+async function run(
+  once: boolean,
+  directory: string,
+  context: { readonly steps: Steps; readonly paint: ReturnType<typeof painter>; readonly signal: AbortSignal },
+): Promise<void> {
+  const { steps, paint, signal } = context;
+  const edge = await steps.result('starting the root', async () => {
+    const started = await startRoot(directory, signal);
+    return [`root: ${started.url}`, started];
+  });
+  try {
+    const names = SITES.map(({ cluster }) => cluster).join(' and ');
+    await steps.step(`starting the clusters ${names}`, async () => {
+      await startClusters(edge, signal);
+      return `clusters ${names}: joined`;
+    });
+    const wanted = SITES.flatMap(({ nodes }) => nodes).length;
+    await steps.step(`starting ${wanted} nodes`, async (told) => {
+      await startNodes(edge, (ready) => told(`${ready} of ${wanted} ready`), signal);
+      return `${wanted} nodes: joined and ready`;
+    });
+    const { names: services, without } = await steps.result('deploying the examples', async () => {
+      const deployed = await deploy(edge.client);
+      return [`deployed: ${deployed.names.join(', ')}`, deployed];
+    });
+    if (!once) return await showLive(edge, without, { output: process.stdout, paint, signal });
+    for (const note of without) process.stdout.write(`    ${paint.warn(note)}\n`);
+    process.stdout.write(`${await proveOnce(edge, services[0] ?? '', steps, signal)}\n`);
+  } finally {
+    await edge.client.close();
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return `it took longer than ${ONCE_BOUND_MS / 1000} s`;
+  return error instanceof Error ? error.message : String(error);
+}

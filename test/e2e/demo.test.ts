@@ -1,0 +1,126 @@
+/** `npm start` as a newcomer runs it, and that nothing of it is left, however it ends. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { until } from '../rig/until.ts';
+
+const CHECKOUT = join(import.meta.dirname, '../..');
+const BOUND_MS = 150_000;
+
+let place = '';
+let demo: ChildProcess;
+let output = '';
+
+beforeEach(async () => {
+  place = await realpath(await mkdtemp(join(tmpdir(), 'tendril-demo-test-')));
+  await mkdir(join(place, 'home'));
+  await mkdir(join(place, 'tmp'));
+});
+afterEach(async () => {
+  if (demo.exitCode === null && demo.signalCode === null) demo.kill('SIGTERM');
+  await until('no process of the demo', async () => (await processesOf(place)).length === 0, 30_000);
+  await rm(place, { recursive: true });
+});
+
+/** All that it writes goes to `place`, and all that it starts bears it in its environment. */
+function start(program: readonly string[]): ChildProcess {
+  const { XDG_CONFIG_HOME: _, TENDRIL_CONFIG: __, ...environment } = process.env;
+  output = '';
+  demo = spawn(process.execPath, program, {
+    cwd: place,
+    // A group of its own, to get Ctrl-C as from a terminal: all of it at once.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...environment, HOME: join(place, 'home'), TMPDIR: join(place, 'tmp') },
+  });
+  for (const stream of [demo.stdout, demo.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  return demo;
+}
+
+const npmStart = (...args: string[]) => start([join(CHECKOUT, 'scripts/run-program.mjs'), 'demo', ...args]);
+
+async function processesOf(mark: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    const [environment, command] = await Promise.all(
+      ['environ', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')),
+    );
+    if (`${environment}${command}`.includes(mark)) found.push(`${pid} ${command?.replaceAll('\0', ' ')}`);
+  }
+  return found;
+}
+
+async function expectNothingLeft(): Promise<void> {
+  expect(await processesOf(place)).toEqual([]);
+  expect(await readdir(join(place, 'tmp'))).toEqual([]);
+  expect(await readdir(join(place, 'home'))).toEqual([]);
+}
+
+const said = (text: string) =>
+  until(
+    text,
+    () => output.includes(text),
+    BOUND_MS,
+    () => output,
+  );
+
+test(
+  '--once deploys, kills a node, sees the replacement answer, and ends with 0',
+  async () => {
+    const [exitCode] = await once(npmStart('--once'), 'close');
+    expect(exitCode, output).toBe(0);
+    expect(output).toMatch(/✓ it answers: "Hello from web-/);
+    expect(output).toMatch(/✓ it is replaced on \S+: "Hello from web-/);
+    expect(output).toContain('All of it worked');
+    await expectNothingLeft();
+  },
+  BOUND_MS,
+);
+
+test(
+  'Ctrl-C in the middle leaves nothing behind',
+  async () => {
+    const { pid = 0 } = npmStart();
+    const closed = once(demo, 'close');
+    await said('web-1 RUNNING');
+    expect(await processesOf(place)).not.toEqual([]);
+    process.kill(-pid, 'SIGINT');
+    expect((await closed)[0], output).toBe(0);
+    await expectNothingLeft();
+  },
+  BOUND_MS,
+);
+
+test(
+  'so does SIGTERM while the nodes start',
+  async () => {
+    npmStart();
+    const closed = once(demo, 'close');
+    await said('clusters garching and potsdam: joined');
+    demo.kill('SIGTERM');
+    expect((await closed)[0], output).toBe(0);
+    await expectNothingLeft();
+  },
+  BOUND_MS,
+);
+
+test(
+  'and so does a demo that is itself killed',
+  async () => {
+    npmStart('--help');
+    await once(demo, 'close');
+    start([join(CHECKOUT, 'dist/demo.js')]);
+    await said('web-1 RUNNING');
+    demo.kill('SIGKILL');
+    await until('no process is left', async () => (await processesOf(place)).length === 0, 30_000);
+    await expectNothingLeft();
+  },
+  BOUND_MS,
+);
