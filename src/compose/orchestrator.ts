@@ -226,7 +226,12 @@ export async function composeOrchestrator(
       });
   });
 
-  await server.open();
+  // First the log, then the port: to a state that is not read yet, no token and no member is known.
+  await driver.start();
+  await server.open().catch(async (error: unknown) => {
+    await driver.close();
+    throw error;
+  });
   const renewal = new Renewal(
     {
       clock,
@@ -241,7 +246,6 @@ export async function composeOrchestrator(
     validityOf(identity.certificatePem),
   );
   renewal.start();
-  await driver.start();
   const adminToken = await ensureAdminToken(store, driver, authority);
 
   if (local) {

@@ -191,8 +191,12 @@ export class Deployment {
 
   /** Runs the command line, as a process of its own. `--context ORCHESTRATOR` says whom it speaks to. */
   cli(...words: string[]): Promise<CliRun> {
+    return this.cliWithInput('', ...words);
+  }
+
+  cliWithInput(input: string, ...words: string[]): Promise<CliRun> {
     return new Promise((resolve) => {
-      execFile(
+      const child = execFile(
         process.execPath,
         [PROGRAM, ...words],
         { env: this.env, cwd: this.directory, maxBuffer: 64 * 2 ** 20 },
@@ -200,6 +204,8 @@ export class Deployment {
           resolve({ exitCode: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });
         },
       );
+      // A program that has read enough hangs up.
+      child.stdin?.on('error', () => undefined).end(input);
     });
   }
 
