@@ -11,8 +11,10 @@ export function installDependencies() {
   process.stderr.write('Installing dependencies ...\n');
   // Not `npm ci`: that refuses a lock file made where the registry lacks optional packages of some other platform.
   // Nothing here needs a dependency's install script: what is native comes prebuilt.
-  const words = ['install', '--no-save', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { status, error } = spawnSync('npm', words, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  // Said on the command line, what an npm around this one wants (`npm install -g .`, --omit=dev) does not count.
+  const words = ['install', '--global=false', '--include=dev', '--include=optional', '--no-save', '--ignore-scripts'];
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  const { status, error } = spawnSync('npm', [...words, ...quiet], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
   if (status === 0) return;
   if (error) process.stderr.write(`npm could not be started: ${error.message}\n`);
   process.stderr.write('The dependencies could not be installed: is the npm registry in reach (npm config get registry)?\n');
