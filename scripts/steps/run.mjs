@@ -6,15 +6,15 @@ import { root } from './root.mjs';
 
 /** Resolves with the exit code, 128 + the signal's number for one that was killed. */
 export function run(command, args) {
-  // Ctrl-C reaches the child too, which then has its own way to end: this process waits for it.
-  const wait = () => {};
   const pass = (signal) => child.kill(signal);
+  // Ctrl-C at a terminal reaches the child by itself, which then ends in its own way: this process only waits for it.
+  const interrupted = process.stdin.isTTY ? () => {} : pass;
   const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
-  process.on('SIGINT', wait).on('SIGTERM', pass);
+  process.on('SIGINT', interrupted).on('SIGTERM', pass);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => {
-      process.off('SIGINT', wait).off('SIGTERM', pass);
+      process.off('SIGINT', interrupted).off('SIGTERM', pass);
       resolve(code ?? 128 + constants.signals[signal]);
     });
   });
