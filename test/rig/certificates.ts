@@ -24,6 +24,11 @@ export class Certificates {
     return new Certificates(caPem, caKeyPem);
   }
 
+  /** Those of an authority that is there already: an orchestrator's own. */
+  static of(documents: { readonly caPem: string; readonly caKeyPem: string }): Certificates {
+    return new Certificates(documents.caPem, documents.caKeyPem);
+  }
+
   async childIdentity(name: string, kind: ChildKind = 'node'): Promise<ChildIdentity> {
     const keyPem = await makeKey();
     const csrPem = makeCertificateRequest(keyPem, name);
