@@ -70,9 +70,9 @@ export class EngineDriver {
       desiredReceived: (message: Extract<DownMessage, { type: 'desired' }>) =>
         this.#take({ type: 'uplinkMessageReceived', message }),
       streamRequested: (id) => components.onStreamRequest(id),
-      closed: (reason) => {
+      closed: (reason, silentMs) => {
         this.#parentState(false, reason);
-        this.#take({ type: 'uplinkClosed' });
+        this.#take({ type: 'uplinkClosed', silentMs });
       },
     });
   }

@@ -13,7 +13,7 @@ export interface ParentLinkListener {
   opened(session: string): void;
   desiredReceived(message: Extract<DownMessage, { type: 'desired' }>): void;
   streamRequested(id: string): void;
-  closed(reason: string): void;
+  closed(reason: string, silentMs: number): void;
 }
 
 export class ParentLink {
@@ -36,8 +36,8 @@ export class ParentLink {
         if (message.type === 'stream') this.#listener.streamRequested(message.id);
         else this.#listener.desiredReceived(message);
       },
-      closed: (reason) => {
-        this.#listener.closed(reason);
+      closed: (reason, silentMs = 0) => {
+        this.#listener.closed(reason, silentMs);
       },
     });
   }

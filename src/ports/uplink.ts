@@ -14,8 +14,11 @@ import type { DownMessage, UpMessage } from '../core/model/messages.ts';
 export interface UplinkListener {
   opened(): void;
   received(message: DownMessage): void;
-  /** For a person to read. Also after a dial that failed: then no `opened` came before. */
-  closed(reason: string): void;
+  /**
+   * `reason` is for a person to read; `silentMs`, how long nothing had been heard before that was noticed (0 unless
+   * said). Also after a dial that failed: then no `opened` came before.
+   */
+  closed(reason: string, silentMs?: number): void;
 }
 
 /** The child's end. It dials, and dials again with growing, jittered pauses, until closed. */

@@ -16,12 +16,15 @@ import type { Random } from '../../core/base/prng.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { openTransport, type TlsOptions, type Transport } from './transport.ts';
 
-const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000] as const;
+/** The longest, with half as much again by chance, stays below the patience of an orchestrator that has just restarted (30 s). */
+const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000, 8_000, 15_000] as const;
 /** A session that lasted this long was a good one: the next pause is the shortest again. */
 const LASTING_MS = 20_000;
 const DIAL_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const KEEPALIVE_S = 30;
+/** A broker acknowledges what it takes; one that says nothing at all for this long, while something waits for that, is gone. */
+const SILENCE_MS = 10_000;
 
 export interface BrokerLinkComponents {
   readonly clock: Clock;
@@ -43,14 +46,18 @@ export interface BrokerLinkOptions {
 export interface BrokerLinkListener {
   opened(): void;
   received(topic: string, payload: Buffer): void;
-  /** Also after a dial that failed: then no `opened` came before. */
-  closed(reason: string): void;
+  /** Also after a dial that failed: then no `opened` came before. `silentMs`: how long the broker had said nothing. */
+  closed(reason: string, silentMs: number): void;
 }
 
 interface Session {
   readonly client: MqttClient;
   readonly transport: Transport;
   openedAtMs: number | null;
+  heardAtMs: number;
+  /** Messages that the broker has not acknowledged. */
+  unacknowledged: number;
+  cancelWatch: (() => void) | null;
   /** Why it ends, where that is known better than from the transport. */
   reason: string | null;
 }
@@ -87,9 +94,25 @@ export class BrokerLink {
       this.reopen('the link is too slow for what is to be said');
       return;
     }
+    session.unacknowledged += 1;
+    if (session.cancelWatch === null) this.#watchSilence(session, this.#components.clock.nowMs());
     session.client.publish(topic, payload, { qos: 1, retain }, (error) => {
+      session.unacknowledged -= 1;
       // What ends the session ends every message under way with these words; its own reason comes after.
       if (error && error.message !== 'Connection closed') this.#fail(session, error.message);
+    });
+  }
+
+  /** One timer for as long as anything is said, not one a message. */
+  #watchSilence(session: Session, fromMs: number): void {
+    const { clock } = this.#components;
+    const leftMs = Math.max(session.heardAtMs, fromMs) + SILENCE_MS - clock.nowMs();
+    session.cancelWatch = clock.startTimer(leftMs, () => {
+      session.cancelWatch = null;
+      if (this.#session !== session || session.unacknowledged === 0) return;
+      if (clock.nowMs() - Math.max(session.heardAtMs, fromMs) >= SILENCE_MS)
+        this.#fail(session, `${this.#options.url.host} stopped answering`);
+      else this.#watchSilence(session, fromMs);
     });
   }
 
@@ -117,6 +140,7 @@ export class BrokerLink {
     }
     await closed;
     cancelTimer();
+    session.cancelWatch?.();
   }
 
   #dial(): void {
@@ -136,8 +160,19 @@ export class BrokerLink {
       writeCache: false,
       timerVariant: 'native',
     });
-    const session: Session = { client, transport, openedAtMs: null, reason: null };
+    const session: Session = {
+      client,
+      transport,
+      openedAtMs: null,
+      heardAtMs: this.#components.clock.nowMs(),
+      unacknowledged: 0,
+      cancelWatch: null,
+      reason: null,
+    };
     this.#session = session;
+    transport.stream.on('data', () => {
+      session.heardAtMs = this.#components.clock.nowMs();
+    });
     this.#cancelTimer = this.#components.clock.startTimer(DIAL_TIMEOUT_MS, () =>
       this.#fail(session, `${url.host} did not answer within ${DIAL_TIMEOUT_MS / 1000} s`),
     );
@@ -179,13 +214,14 @@ export class BrokerLink {
     if (this.#session !== session) return;
     this.#session = null;
     this.#cancelTimer();
+    session.cancelWatch?.();
     const { clock, random } = this.#components;
     const lasted = session.openedAtMs !== null && clock.nowMs() - session.openedAtMs >= LASTING_MS;
     this.#failures = lasted ? 1 : this.#failures + 1;
     const pauseMs = PAUSES_MS[Math.min(this.#failures, PAUSES_MS.length) - 1] ?? 0;
     session.client.end(true);
     if (this.#wanted) this.#cancelTimer = clock.startTimer(pauseMs * (0.5 + random.next()), () => this.#dial());
-    this.#listener.closed(session.reason ?? this.#explain(session));
+    this.#listener.closed(session.reason ?? this.#explain(session), clock.nowMs() - session.heardAtMs);
   }
 
   #explain(session: Session): string {

@@ -62,7 +62,7 @@ export class MqttUplink implements Uplink {
           this.#settle();
         },
         received: (topic, payload) => this.#received(topic, payload),
-        closed: (reason) => this.#linkClosed(reason),
+        closed: (reason, silentMs) => this.#linkClosed(reason, silentMs),
       },
     );
   }
@@ -127,14 +127,14 @@ export class MqttUplink implements Uplink {
     this.#listener?.opened();
   }
 
-  #linkClosed(reason: string): void {
+  #linkClosed(reason: string, silentMs: number): void {
     this.#subscribed = false;
     this.#parent = null;
-    this.#end(reason);
+    this.#end(reason, silentMs);
   }
 
-  #end(reason: string): void {
+  #end(reason: string, silentMs = 0): void {
     this.#open = false;
-    this.#listener?.closed(reason);
+    this.#listener?.closed(reason, silentMs);
   }
 }

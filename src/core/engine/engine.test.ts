@@ -199,7 +199,7 @@ describe('an engine', () => {
     node.started('stay-1');
     node.started('stop-2');
     node.forget();
-    node.step({ type: 'uplinkClosed' });
+    node.step({ type: 'uplinkClosed', silentMs: 0 });
     node.pass(59_999);
     expect(node.effects).toEqual([]);
     node.pass(1);

@@ -9,6 +9,8 @@
  *  E3. What is not wanted ends: also what runtimes still have from a time nobody remembers.
  *  E4. What runs is never stopped because a link came or went, except by `stopOnNodeAfter`.
  *  E5. The node never gives more than it has: what does not fit is refused, and the parent chooses anew.
+ *  E6. A refusal is durable before the parent hears of it: once it has given the instance to another node, this
+ *      one must not start it, whatever room it finds after a reboot.
  */
 import { unreachable } from '../base/assert.ts';
 import type { Random } from '../base/prng.ts';
@@ -46,7 +48,8 @@ export type EngineInput =
   | { readonly type: 'runtimeAppeared'; readonly runtime: RuntimeName; readonly found: readonly FoundOnNode[] }
   | { readonly type: 'uplinkOpened'; readonly session: string }
   | { readonly type: 'uplinkMessageReceived'; readonly message: Extract<DownMessage, { type: 'desired' }> }
-  | { readonly type: 'uplinkClosed' }
+  /** `silentMs`: how long the link had been silent before that was noticed. */
+  | { readonly type: 'uplinkClosed'; readonly silentMs: number }
   | { readonly type: 'timePassed' };
 
 export type EngineEffect =
@@ -83,6 +86,9 @@ export class Engine {
   #version = 0;
   /** Wishes that are being saved, oldest first. */
   readonly #unsaved: Wish[] = [];
+  /** Saves that were asked for, and those of them that are done: they end in order. */
+  #savesBegun = 0;
+  #savesDone = 0;
   #cutOffSinceMs: number | null = null;
   #runtimes: readonly RuntimeName[];
   #load = 0;
@@ -178,7 +184,7 @@ export class Engine {
         return;
       case 'uplinkClosed':
         this.#session.linkClosed();
-        this.#cutOffSinceMs ??= this.#nowMs;
+        this.#cutOffSinceMs ??= this.#nowMs - input.silentMs;
         return;
       case 'timePassed':
         return;
@@ -192,14 +198,18 @@ export class Engine {
     this.#cutOffSinceMs = this.#nowMs;
     this.#epoch = saved?.epoch ?? '';
     this.#version = saved?.version ?? 0;
-    for (const assignment of saved?.assignments ?? [])
-      this.#instances.set(assignment.id, new InstanceOnNode(assignment, this.#nowMs));
+    const assignments = new Map(saved?.assignments.map((assignment) => [assignment.id, assignment]));
+    const leaving = new Map(saved?.leaving.map((assignment) => [assignment.id, assignment]));
+    // First what has been here: it has its share already.
     for (const one of found) {
-      const instance = this.#instances.get(one.id);
-      if (!instance) {
+      const assignment = assignments.get(one.id) ?? leaving.get(one.id);
+      if (!assignment) {
         this.#retireStray(one); // E3
         continue;
       }
+      const instance = new InstanceOnNode(assignment, this.#nowMs);
+      this.#instances.set(one.id, instance);
+      instance.wanted = assignments.has(one.id);
       instance.touched = true;
       if (one.running) {
         instance.startedAtMs = this.#nowMs;
@@ -208,6 +218,16 @@ export class Engine {
         instance.become('FAILED', this.#nowMs, { reason: 'ended while tendril was not running', exitCode: one.exitCode });
       }
     }
+    for (const { id, reason } of saved?.refused ?? []) {
+      const assignment = assignments.get(id);
+      if (!assignment || this.#instances.has(id)) continue;
+      const instance = new InstanceOnNode(assignment, this.#nowMs);
+      instance.refusal = { reason, save: 0 };
+      instance.become('REFUSED', this.#nowMs, { reason });
+      this.#instances.set(id, instance);
+    }
+    for (const assignment of assignments.values()) if (!this.#instances.has(assignment.id)) this.#accept(assignment);
+    this.#saveRefusals();
   }
 
   #retireStray({ id, runtime }: FoundOnNode): void {
@@ -221,7 +241,12 @@ export class Engine {
     for (const instance of this.#instances.values()) instance.held = false;
     if (received.kind !== 'wish') return;
     this.#unsaved.push(received.wish);
-    this.#effects.push({ type: 'saveWishes', wishes: this.#wishesAfter() }); // E1
+    this.#save(); // E1
+  }
+
+  #save(): void {
+    this.#savesBegun += 1;
+    this.#effects.push({ type: 'saveWishes', wishes: this.#wishesAfter() });
   }
 
   /** All that is wanted once the wishes under way are taken up. */
@@ -237,16 +262,31 @@ export class Engine {
       epoch = wish.epoch;
       version = wish.version;
     }
-    return { epoch, version, assignments: [...assignments.values()] };
+    const known = [...this.#instances.values()];
+    return {
+      epoch,
+      version,
+      assignments: [...assignments.values()],
+      refused: known.flatMap(({ id, refusal }) => (refusal && assignments.has(id) ? [{ id, reason: refusal.reason }] : [])),
+      leaving: known.flatMap(({ id, touched, assignment }) => (touched && !assignments.has(id) ? [assignment] : [])),
+    };
   }
 
   #wishesSaved(epoch: string, version: number): void {
-    for (;;) {
-      const wish = this.#unsaved.shift();
-      if (!wish) return;
-      this.#takeUp(wish);
-      if (wish.epoch === epoch && wish.version === version) return;
+    this.#savesDone += 1;
+    for (const instance of this.#instances.values()) {
+      const { refusal } = instance;
+      if (refusal && instance.state !== 'REFUSED' && refusal.save <= this.#savesDone)
+        instance.become('REFUSED', this.#nowMs, { reason: refusal.reason });
     }
+    const saved = this.#unsaved.findIndex((wish) => wish.epoch === epoch && wish.version === version);
+    for (const wish of this.#unsaved.splice(0, saved + 1)) this.#takeUp(wish);
+    this.#saveRefusals();
+  }
+
+  /** E6. */
+  #saveRefusals(): void {
+    if ([...this.#instances.values()].some(({ refusal }) => refusal !== null && refusal.save > this.#savesBegun)) this.#save();
   }
 
   #takeUp(wish: Wish): void {
@@ -261,7 +301,7 @@ export class Engine {
     }
     for (const assignment of wish.set) {
       const known = this.#instances.get(assignment.id);
-      if (known?.wanted && known.state !== 'REFUSED') continue;
+      if (known?.wanted && known.refusal === null) continue;
       if (known?.touched) {
         known.wanted = true;
         known.assignment = assignment;
@@ -276,7 +316,7 @@ export class Engine {
     this.#instances.delete(assignment.id);
     const lack = this.#lackFor(assignment);
     const instance = new InstanceOnNode(assignment, this.#nowMs);
-    if (lack !== null) instance.become('REFUSED', this.#nowMs, { reason: lack });
+    if (lack !== null) instance.refusal = { reason: lack, save: this.#savesBegun + 1 };
     this.#instances.set(assignment.id, instance);
   }
 
@@ -319,6 +359,7 @@ export class Engine {
       this.#effects.push({ type: 'retireInstance', id, runtime: assignment.spec.runtime, graceMs: assignment.spec.stopGrace });
       return;
     }
+    if (instance.refusal !== null) return;
     this.#holdWhenCutOff(instance);
     if (instance.held) {
       if (instance.state !== 'RUNNING') return;
@@ -368,6 +409,7 @@ export class Engine {
     instance.become('TERMINATED', this.#nowMs);
     this.#instances.delete(id);
     if (instance.wanted) this.#accept(instance.assignment); // wanted again meanwhile
+    this.#saveRefusals();
   }
 
   #status(): ChildStatus {

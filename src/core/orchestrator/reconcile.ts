@@ -28,6 +28,12 @@ import { isSilent } from './views.ts';
 /** Before a silent child counts as lost, when the service does not say. A cluster looks after itself for a while. */
 export const LOST_AFTER_MS = { node: 4_000, cluster: 60_000 } as const;
 
+/**
+ * A child that was not heard since this orchestrator started has at least this long: while there was nobody to hear it,
+ * its pauses between dials have grown (to some 22 s at most), and that is not its fault.
+ */
+export const UNSEEN_LOST_AFTER_MS = 30_000;
+
 /** Where an instance could go; null with the reasons kept by the caller. */
 export type FindPlace = (
   spec: ServiceSpec,
@@ -101,7 +107,8 @@ class Round {
       const link = observed.links.get(instance.child);
       if (!link) continue;
       const kind = must(state.members.get(instance.child), 'child').record.kind;
-      const patienceMs = state.specOf(instance).disconnect.lostAfter ?? LOST_AFTER_MS[kind];
+      const lostAfterMs = state.specOf(instance).disconnect.lostAfter ?? LOST_AFTER_MS[kind];
+      const patienceMs = link.seen ? lostAfterMs : Math.max(lostAfterMs, UNSEEN_LOST_AFTER_MS);
       // Between two heartbeats a child is not silent, however little patience a service has.
       const heard = link.session !== null && !isSilent(link.lastHeardMs, nowMs);
       const silent = !heard && nowMs - link.lastHeardMs > patienceMs;
@@ -167,9 +174,10 @@ class Round {
       if (givesUp) this.decisions.push({ do: 'giveUpMove', instance: instance.id });
       const moves = instance.child !== null && ((move !== null && !givesUp) || this.#isDraining(instance));
       if (moves && !successor) this.#replace(instance, givesUp || move === null ? null : move.target);
-      // Given up, or not draining any more: whoever does not run yet is not needed.
-      const outdated = instance.generation !== this.#service.generation;
-      if (!moves && !outdated && successor && !this.#runs(successor)) {
+      // Given up, or not draining any more: who was to go to another place and does not run yet is not needed. (An
+      // update that waits makes a successor of its own, for any place.)
+      const updates = instance.generation !== this.#service.generation && successor?.target === null && successor.avoid === null;
+      if (!moves && !updates && successor && !this.#runs(successor)) {
         this.#stop(successor, 'surplus');
         this.#successors.delete(instance.id);
       }
@@ -274,8 +282,8 @@ class Round {
     const { generation, key } = this.#service;
     const number = this.#context.nextNumber();
     const id = key.startsWith('parent:') ? `${key.slice('parent:'.length)}.${number}` : `${key}-${number}`;
-    // A target inside a child that has the instance already means another place within that child.
-    const effectiveAvoid = target?.cluster != null && target.cluster === avoid ? null : avoid;
+    // A target may lie within the child that has the instance already: another node of the same cluster.
+    const effectiveAvoid = target !== null && (target.cluster !== null || target.node !== null) ? null : avoid;
     const child = this.#context.findPlace(must(this.#service.specs.get(generation), 'present spec'), {
       service: key,
       instance: id,
