@@ -2,12 +2,6 @@
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
-/** A service's name, unique in its orchestrator. */
-export type ServiceName = Branded<'ServiceName'>;
-/** A running copy: `<service>-<number>`; each orchestrator further down appends `.<number>` for its own copies. */
-export type InstanceId = Branded<'InstanceId'>;
-/** A node or cluster, as its parent knows it: the common name of its certificate. */
-export type ChildName = Branded<'ChildName'>;
 /** The public half of a token. */
 export type TokenId = Branded<'TokenId'>;
 

@@ -30,13 +30,20 @@ describe('findJsonFault', () => {
 
   test('finds a fault exactly where JSON.parse finds one', () => {
     const damaged = fc
-      .tuple(fc.jsonValue(), fc.nat(), fc.constantFrom('', ',', '"', '}', ']', '{', '[', ':', '\\', '0', '-', 'e', '.', '\n', 'null'))
+      .tuple(
+        fc.jsonValue(),
+        fc.nat(),
+        fc.constantFrom('', ',', '"', '}', ']', '{', '[', ':', '\\', '0', '-', 'e', '.', '\n', 'null'),
+      )
       .map(([value, at, piece]) => {
         const text = JSON.stringify(value, null, at % 3);
         const cut = at % (text.length + 1);
         return text.slice(0, cut) + piece + text.slice(cut + (at % 2));
       });
-    fc.assert(fc.property(damaged, (text) => (findJsonFault(text) === null) === parses(text)), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(damaged, (text) => (findJsonFault(text) === null) === parses(text)),
+      { numRuns: 2_000 },
+    );
   });
 
   test('depth is no danger', () => {

@@ -9,7 +9,7 @@ import { API_VERSION, type ServiceManifest } from './service.ts';
 
 export const EDGEIO_API_VERSION = 'v0.1';
 /** Carries the job's name as it was written: edgeIO allows what DNS does not. */
-export const EDGEIO_NAME_LABEL = 'edgeio/job-name';
+const EDGEIO_NAME_LABEL = 'edgeio/job-name';
 
 const text = z.string().check(z.minLength(1), z.maxLength(limits.labelValueLength));
 

@@ -15,7 +15,6 @@ const pem = z.string().check(z.maxLength(limits.pemBytes), z.startsWith('-----BE
 const timeMs = z.number().check(z.minimum(0), z.maximum(8.64e15));
 
 export const caResponseSchema = z.object({ caPem: pem, nowMs: timeMs });
-export type CaResponse = z.output<typeof caResponseSchema>;
 
 export const joinRequestSchema = z.strictObject({
   token: z.string().check(z.maxLength(256)),

@@ -103,7 +103,6 @@ export const streamRequestSchema = z.strictObject({
   /** Names the stream that the child dials: `/v1/streams/<id>` at its parent. */
   id: z.string().check(z.regex(/^[A-Za-z0-9_-]{16,64}$/)),
 });
-export type StreamRequest = z.output<typeof streamRequestSchema>;
 
 export const upMessageSchema = z.discriminatedUnion('type', [helloSchema, reportSchema]);
 export type UpMessage = z.output<typeof upMessageSchema>;

@@ -178,7 +178,6 @@ export const serviceSpecSchema = z.discriminatedUnion('runtime', [processSpec, p
 export type ServiceSpec = z.output<typeof serviceSpecSchema>;
 export type RuntimeName = ServiceSpec['runtime'];
 export type Position = z.output<typeof positionSchema>;
-export type PlacementSpec = ServiceSpec['placement'];
 export type PortSpec = ServiceSpec['ports'][number];
 
 export const serviceSchema = z.strictObject({
