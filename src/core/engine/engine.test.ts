@@ -157,7 +157,8 @@ describe('an engine', () => {
   });
 
   it('adopts what runs, restarts what ended meanwhile, starts what is missing and ends strays, without any parent', () => {
-    const saved = { epoch: 'e', version: 3, assignments: ['a-1', 'b-2', 'c-3'].map((id) => assignment(id)) };
+    const assignments = ['a-1', 'b-2', 'c-3'].map((id) => assignment(id));
+    const saved = { epoch: 'e', version: 3, assignments, refused: [], leaving: [] };
     const found = [
       { id: 'a-1', runtime: 'process', running: true, exitCode: null, endpoints: [] },
       { id: 'b-2', runtime: 'process', running: false, exitCode: 1, endpoints: [] },

@@ -226,7 +226,9 @@ export class Engine {
       instance.become('REFUSED', this.#nowMs, { reason });
       this.#instances.set(id, instance);
     }
-    for (const assignment of assignments.values()) if (!this.#instances.has(assignment.id)) this.#accept(assignment);
+    // The rest was taken on, all but what came with the very last wish: only room can be lacking (a runtime may come up late).
+    for (const assignment of assignments.values())
+      if (!this.#instances.has(assignment.id)) this.#accept(assignment, this.#lackOfRoomFor(assignment));
     this.#saveRefusals();
   }
 
@@ -307,21 +309,24 @@ export class Engine {
         known.assignment = assignment;
         continue;
       }
-      this.#accept(assignment);
+      this.#instances.delete(assignment.id);
+      this.#accept(assignment, this.#lackFor(assignment));
     }
   }
 
   /** E5. */
-  #accept(assignment: Assignment): void {
-    this.#instances.delete(assignment.id);
-    const lack = this.#lackFor(assignment);
+  #accept(assignment: Assignment, lack: string | null): void {
     const instance = new InstanceOnNode(assignment, this.#nowMs);
     if (lack !== null) instance.refusal = { reason: lack, save: this.#savesBegun + 1 };
     this.#instances.set(assignment.id, instance);
   }
 
-  #lackFor({ spec }: Assignment): string | null {
-    if (!this.#runtimes.includes(spec.runtime)) return `the node lacks the runtime ${spec.runtime}`;
+  #lackFor(assignment: Assignment): string | null {
+    if (!this.#runtimes.includes(assignment.spec.runtime)) return `the node lacks the runtime ${assignment.spec.runtime}`;
+    return this.#lackOfRoomFor(assignment);
+  }
+
+  #lackOfRoomFor({ spec }: Assignment): string | null {
     const need = requirementOf(spec);
     const free = this.#free();
     if (need.cpuMilli > free.cpuMilli) return `needs ${need.cpuMilli}m CPU, ${free.cpuMilli}m are free`;
@@ -408,7 +413,7 @@ export class Engine {
     if (!instance) return;
     instance.become('TERMINATED', this.#nowMs);
     this.#instances.delete(id);
-    if (instance.wanted) this.#accept(instance.assignment); // wanted again meanwhile
+    if (instance.wanted) this.#accept(instance.assignment, this.#lackFor(instance.assignment)); // wanted again meanwhile
     this.#saveRefusals();
   }
 

@@ -12,6 +12,8 @@ export class InstanceOnNode {
   busy = false;
   /** Whether the runtime may have a trace of it. */
   touched = false;
+  /** Why it is refused; the parent is told when the save of this number is done. */
+  refusal: { readonly reason: string; readonly save: number } | null = null;
   failures = 0;
   startedAtMs = 0;
   nextStartAtMs = 0;
@@ -60,6 +62,6 @@ export class InstanceOnNode {
 
   /** Whether it holds a share of the node: everything but what was refused. */
   get reserves(): boolean {
-    return this.state !== 'REFUSED';
+    return this.refusal === null;
   }
 }
