@@ -17,6 +17,7 @@ import type { Store } from '../ports/store.ts';
 import { type Profile, readProfile, writeProfile } from './documents.ts';
 import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
 import { join, type Membership, openMembership } from './membership.ts';
+import { allowOptimiser } from './optimiser.ts';
 
 export const DEFAULT_LISTEN = '0.0.0.0:7443';
 
@@ -96,6 +97,7 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
   if (known && wishes.join !== undefined && known.orchestrates)
     throw new CodedError('conflict', 'this data directory is that of an orchestrator; a worker needs another --data-dir');
   const orchestrates = known?.orchestrates ?? wishes.join === undefined;
+  if (orchestrates) allowOptimiser();
   const joined = known?.parent ?? null;
   if (joined && url !== undefined && url !== joined.url && wishes.token === undefined)
     throw new CodedError('conflict', `this node has joined ${joined.url}`);
