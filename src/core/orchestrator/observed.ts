@@ -30,6 +30,8 @@ export interface Link {
   software: string;
   summary: Summary | null;
   readonly instances: Map<string, InstanceReport>;
+  /** Since when each of them has been seen running there, without a restart. */
+  readonly runs: Map<string, { readonly restarts: number; sinceMs: number }>;
   /** When it was last heard; at first, when this orchestrator started. */
   lastHeardMs: number;
   /** Whether it was heard since this orchestrator started. */
@@ -48,8 +50,6 @@ export class Observed {
   readonly links = new Map<string, Link>();
   /** By instance, then by child. */
   readonly #refusals = new Map<string, Map<string, Refusal>>();
-  /** Since when instances have been seen running, each without a restart. */
-  readonly #runs = new Map<string, { readonly restarts: number; sinceMs: number }>();
   #refusalsCheckedMs = 0;
 
   link(child: string, startedAtMs: number): Link {
@@ -63,6 +63,7 @@ export class Observed {
       software: '',
       summary: null,
       instances: new Map(),
+      runs: new Map(),
       lastHeardMs: startedAtMs,
       seen: false,
     };
@@ -72,8 +73,10 @@ export class Observed {
 
   /** Moves the times at which children and their instances were last heard: for time in which this orchestrator itself was not there to hear. */
   forgive(ms: number): void {
-    for (const link of this.links.values()) link.lastHeardMs += ms;
-    for (const run of this.#runs.values()) run.sinceMs += ms;
+    for (const link of this.links.values()) {
+      link.lastHeardMs += ms;
+      for (const run of link.runs.values()) run.sinceMs += ms;
+    }
     for (const byChild of this.#refusals.values()) {
       for (const refusal of byChild.values()) {
         refusal.untilMs += ms;
@@ -94,14 +97,15 @@ export class Observed {
     link.seen = true;
     link.instances.clear();
     for (const instance of hello.instances) this.#seen(link, instance, nowMs);
+    for (const id of link.runs.keys()) if (!link.instances.has(id)) link.runs.delete(id);
   }
 
   /** Measured on this clock: the child's may be another. */
   #seen(link: Link, report: InstanceReport, nowMs: number): void {
     link.instances.set(report.id, report);
-    if (report.state !== 'RUNNING') this.#runs.delete(report.id);
-    else if (this.#runs.get(report.id)?.restarts !== report.restarts)
-      this.#runs.set(report.id, { restarts: report.restarts, sinceMs: nowMs });
+    if (report.state !== 'RUNNING') link.runs.delete(report.id);
+    else if (link.runs.get(report.id)?.restarts !== report.restarts)
+      link.runs.set(report.id, { restarts: report.restarts, sinceMs: nowMs });
   }
 
   /** false: a gap (O3). */
@@ -112,7 +116,10 @@ export class Observed {
     link.version = Math.max(link.version, report.version);
     if (report.summary) link.summary = report.summary;
     for (const instance of report.changed) this.#seen(link, instance, nowMs);
-    for (const id of report.gone) link.instances.delete(id);
+    for (const id of report.gone) {
+      link.instances.delete(id);
+      link.runs.delete(id);
+    }
     return true;
   }
 
@@ -130,7 +137,7 @@ export class Observed {
 
   /** Whether it has run for so long that another one may go for it. */
   isProven(instance: InstanceRecord, provenAfterMs: number, nowMs: number): boolean {
-    const run = this.#runs.get(instance.id);
+    const run = instance.child === null ? undefined : this.links.get(instance.child)?.runs.get(instance.id);
     return this.isRunning(instance) && run !== undefined && nowMs - run.sinceMs >= provenAfterMs;
   }
 
@@ -176,7 +183,6 @@ export class Observed {
   }
 
   forgetInstance(instance: string): void {
-    this.#runs.delete(instance);
     this.#refusals.delete(instance);
   }
 
