@@ -186,10 +186,21 @@ test('a node that is removed is told so, and its instances are placed elsewhere'
   expect(await members()).not.toContain('leaver');
   expect(site.root.log.some(({ msg, who }) => msg === 'turned away' && who === 'leaver')).toBe(true);
 
+  await site.until('nothing runs there any more', () => site.node('leaver').instances().length === 0, 15_000);
+
   // The name is free again, for another key.
   await site.node('leaver').kill();
-  site.node('leaver').killInstances();
-  await site.addNode('leaver-2', 'root', ['--token', await token('worker'), '--name', 'leaver']);
+  const successor = new TendrilProcess({
+    name: 'leaver-2',
+    directory: join(site.directory, 'leaver-2'),
+    port: null,
+    link: null,
+    firstFlags: ['--name', 'leaver', '--join', url, '--token', await token('worker')],
+    flags: [],
+    env: site.env,
+  });
+  site.processes.set('leaver-2', successor);
+  await successor.start();
   await site.until(
     'the new leaver is ready',
     async () => (await site.api('root').child('node', 'leaver')).state === 'ready',

@@ -292,11 +292,22 @@ export class Orchestrator {
     const link = this.#observed.links.get(child);
     this.#changed('child', child);
     if (!member) {
-      if (link?.session) this.#effects.push({ type: 'disconnectChild', child });
+      if (link?.session)
+        this.#effects.push({ type: 'sendToChild', child, message: this.#farewell(link.session, link.sentVersion) });
       this.#observed.forgetChild(child);
       return;
     }
     if (link?.session) this.#sendDesired(child, link.session, link.sentVersion, false);
+  }
+
+  /**
+   * A child that is removed while it listens stops what is now placed elsewhere: nobody could tell it so later.
+   * With its next message, a heartbeat at the latest, its link ends: closed at once, this would be lost with it.
+   */
+  #farewell(session: string, sentVersion: number): DownMessage {
+    const { heartbeatMs } = this.#init;
+    const to = sentVersion + 1;
+    return { type: 'desired', session, epoch: this.#state.epoch, from: 0, to, more: false, set: [], unset: [], heartbeatMs };
   }
 
   #sendDesired(child: string, session: string, known: number, greet: boolean): void {
