@@ -26,6 +26,8 @@ type Machine = NodeMachine | OrchestratorMachine;
 
 export class Faults {
   readonly fired = new Map<FaultName, number>();
+  /** Those that would have hit an instance, and none was running. */
+  readonly withoutVictim = new Set<FaultName>();
   readonly #world: World;
   readonly #random: Random;
   /** How to end what is going on. */
@@ -164,7 +166,10 @@ export class Faults {
 
   #crash(): boolean {
     const running = this.#world.nodes.flatMap(({ host }) => host.running().map((id) => ({ host, id })));
-    if (running.length === 0) return false;
+    if (running.length === 0) {
+      this.withoutVictim.add('instanceCrashed');
+      return false;
+    }
     const { host, id } = pick(this.#random, running);
     host.crash(id);
     return true;
@@ -173,7 +178,10 @@ export class Faults {
   /** Something has to start for it to fail: an instance crashes there. */
   #startFails({ host }: NodeMachine): boolean {
     const running = host.running();
-    if (running.length === 0) return false;
+    if (running.length === 0) {
+      this.withoutVictim.add('startFails');
+      return false;
+    }
     host.init.startFailureRate = 1;
     host.crash(pick(this.#random, running));
     this.#for([1_000, 60_000], () => {
