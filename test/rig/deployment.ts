@@ -105,10 +105,17 @@ export class Deployment {
     return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, ...joining], flags);
   }
 
+  /** Resolves when its parent can give it work. */
   async addNode(name: string, parent: string, flags: readonly string[] = []): Promise<TendrilProcess> {
     const link = await this.#wireTo(parent);
     const joining = ['--join', this.#url(parent, link), '--token', await this.token(parent, 'worker')];
-    return this.#add(name, null, link, joining, [...this.#capacity(), ...flags]);
+    const node = await this.#add(name, null, link, joining, [...this.#capacity(), ...flags]);
+    await this.until(
+      `${parent} knows ${name}`,
+      async () => (await this.api(parent).child('node', name)).state === 'ready',
+      10_000,
+    );
+    return node;
   }
 
   async #add(

@@ -12,6 +12,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Aedes, type AedesPublishPacket, type Client, type ConnectPacket, type PublishPacket, type Subscription } from 'aedes';
 import mqttPacket from 'mqtt-packet';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -35,6 +36,8 @@ const PACKET_BYTES_MAX = limits.uplinkMessageBytes + 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** No client may be silent for longer than one and a half of this, in seconds (MQTT 3.1.1, section 3.1.2.10). */
 const KEEPALIVE_MAX_S = 600;
+/** What a child that is disconnected may take to accept what was sent before. */
+const LAST_WORD_MS = 1_000;
 /** aedes tells other brokers that it lives; there are none, but it cannot be asked not to. */
 const AEDES_HEARTBEAT_MS = 86_400_000;
 
@@ -53,6 +56,8 @@ export class EmbeddedBroker implements Downlink {
   readonly #connections = new Map<string, number>();
   /** The nodes' own connections, by name (E1). */
   readonly #links = new Map<string, Client>();
+  /** The last message to each child that aedes has not written yet. */
+  readonly #sending = new Map<string, Promise<void>>();
   readonly #order = new ChildOrder();
   #watchers = 0;
   #aedes: Aedes | null = null;
@@ -114,12 +119,19 @@ export class EmbeddedBroker implements Downlink {
       return;
     }
     const packet = { cmd: 'publish', topic: topicOf(child, message.type), payload, qos: 1, retain: false, dup: false } as const;
-    this.#aedes.publish(packet, () => undefined);
+    const sent = new Promise<void>((resolve) => this.#aedes?.publish(packet, () => resolve()));
+    this.#sending.set(child, sent);
+    void sent.then(() => {
+      if (this.#sending.get(child) === sent) this.#sending.delete(child);
+    });
   }
 
+  /** What was sent before goes out before: a child that is removed hears what it shall stop. */
   disconnect(child: string): void {
     const link = this.#links.get(child);
-    if (link) queueMicrotask(() => link.close());
+    if (!link) return;
+    const patience = delay(LAST_WORD_MS, undefined, { ref: false });
+    void Promise.race([this.#sending.get(child), patience]).then(() => link.close());
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import { decode, newCounters } from './payload.ts';
 
 it('finds the examples of docs/uplink.md valid, one of each kind', () => {
   const text = readFileSync('docs/uplink.md', 'utf8');
-  const kinds = [...text.matchAll(/```json\n(.*)\n```/g)].map(([, json = '']) => {
+  const kinds = [...text.matchAll(/```json\n([\s\S]*?)\n```/g)].map(([, json = '']) => {
     const { type } = JSON.parse(json);
     const schema = type === 'hello' || type === 'report' ? upMessageSchema : downMessageSchema;
     const problems: string[] = [];
