@@ -12,8 +12,10 @@ const profileSchema = z.object({
   orchestrates: z.boolean(),
   /** Whether it runs work. */
   works: z.boolean(),
-  /** Whom it has joined. */
-  parent: z.nullable(z.object({ url: z.string(), name: z.string(), broker: z.optional(z.string()) })),
+  /** Whom it has joined, and the id of the token that it did so with. */
+  parent: z.nullable(
+    z.object({ url: z.string(), name: z.string(), broker: z.optional(z.string()), joinedWith: z.optional(z.string()) }),
+  ),
   listen: z.string(),
   advertise: z.array(z.string()),
   /** An operator's own broker for the children of this orchestrator. */

@@ -11,6 +11,7 @@ import { systemClock } from '../adapters/system-clock/clock.ts';
 import { isName } from '../core/base/ids.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { PlacementPolicyName, Position } from '../core/model/service.ts';
+import { parseToken } from '../core/model/token.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
@@ -125,9 +126,18 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
   return profile;
 }
 
-/** A start script repeats its flags: who has joined there already does not need the token, which may be long used up. */
+/**
+ * A start script repeats its flags: who has joined there already does not need the token, which may be long used up.
+ * Another token than that one means to join anew: this node was removed, or its certificate has expired.
+ */
 function needsToJoin(joined: Profile['parent'], url: string, token: string | undefined): boolean {
-  return joined === null || (joined.url !== url && token !== undefined);
+  if (joined === null || token === undefined) return joined === null;
+  return joined.url !== url || (joined.joinedWith !== undefined && joined.joinedWith !== idOf(token));
+}
+
+function idOf(token: string): string {
+  const parsed = parseToken(token);
+  return parsed.ok ? parsed.value.id : '';
 }
 
 async function joinWith(url: string, token: string | undefined, profile: Profile, store: Store, clock: Clock) {
@@ -142,7 +152,7 @@ async function joinWith(url: string, token: string | undefined, profile: Profile
     kind: profile.orchestrates ? 'cluster' : 'node',
     nowMs: clock.nowMs(),
   });
-  return { url: parent.url, name: parent.name, ...optional('broker', parent.broker) };
+  return { url: parent.url, name: parent.name, joinedWith: idOf(token), ...optional('broker', parent.broker) };
 }
 
 interface RunContext extends UpContext {

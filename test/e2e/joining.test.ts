@@ -174,7 +174,7 @@ test('a node that is removed is told so, and its instances are placed elsewhere'
     () => site.node('leaver').log.find(({ problem }) => String(problem).includes('(not_a_member)')),
     10_000,
   );
-  expect(told.problem).toContain('Join again with a new token and an empty data directory');
+  expect(told.problem).toContain('To join again, give it a new token');
   await site.until(
     'all five run elsewhere',
     async () => {
@@ -188,24 +188,27 @@ test('a node that is removed is told so, and its instances are placed elsewhere'
 
   await site.until('nothing runs there any more', () => site.node('leaver').instances().length === 0, 15_000);
 
-  // The name is free again, for another key.
-  await site.node('leaver').kill();
-  const successor = new TendrilProcess({
-    name: 'leaver-2',
-    directory: join(site.directory, 'leaver-2'),
+  // Started once more it is still none; with a new token it joins again, under its name and with the same key.
+  await site.node('leaver').stop();
+  const again = new TendrilProcess({
+    name: 'leaver',
+    directory: join(site.directory, 'leaver'),
     port: null,
     link: null,
-    firstFlags: ['--name', 'leaver', '--join', url, '--token', await token('worker')],
-    flags: [],
+    firstFlags: [],
+    flags: ['--join', url, '--token', await token('worker', { uses: 1 })],
     env: site.env,
   });
-  site.processes.set('leaver-2', successor);
-  await successor.start();
-  await site.until(
-    'the new leaver is ready',
-    async () => (await site.api('root').child('node', 'leaver')).state === 'ready',
-    10_000,
-  );
+  site.processes.set('leaver', again);
+  const ready = async () => (await site.api('root').child('node', 'leaver')).state === 'ready';
+  await again.start();
+  await site.until('leaver is ready again', ready, 10_000);
+  await again.stop();
+  await again.start();
+  await site.until('leaver is ready after a restart, too', ready, 10_000);
+  await site.api('root').scale('settled', 8);
+  const spread = await site.running('root', 'settled', 8);
+  expect(spread.map(({ node }) => node)).toContain('leaver');
   await site.remove('root', 'settled');
 });
 

@@ -78,7 +78,7 @@ const table = {
   not_a_member: {
     status: 403,
     message: 'This node is not a member any more',
-    hint: 'It was removed. Join again with a new token and an empty data directory.',
+    hint: 'It was removed. To join again, give it a new token: tendril up --join URL --token T.',
   },
   certificate_refused: {
     status: 401,
