@@ -38,6 +38,13 @@ async function demonstrate(once: boolean): Promise<number> {
   }
   const interrupt = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
+  // Not AbortSignal.any with AbortSignal.timeout: Node 20 may collect the timeout before it fires.
+  let overdue = false;
+  const bound = setTimeout(() => {
+    overdue = true;
+    interrupt.abort(new Error(`not done within ${ONCE_BOUND_MS / 1000} s`));
+  }, ONCE_BOUND_MS);
+  if (!once) clearTimeout(bound);
   // Whoever reads has gone.
   process.stdout.on('error', () => interrupt.abort());
   const paint = painter(process.stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
@@ -48,12 +55,12 @@ async function demonstrate(once: boolean): Promise<number> {
   const guard = startGuard(directory);
   let code = 0;
   try {
-    const signal = once ? AbortSignal.any([interrupt.signal, AbortSignal.timeout(ONCE_BOUND_MS)]) : interrupt.signal;
-    await run(once, directory, { steps, paint, signal });
+    await run(once, directory, { steps, paint, signal: interrupt.signal });
   } catch (error) {
-    code = interrupt.signal.aborted ? (once ? 130 : 0) : 1;
-    if (code === 1) process.stderr.write(`${paint.bad('error:')} ${reasonOf(error)}\n`);
+    code = interrupt.signal.aborted && !overdue ? (once ? 130 : 0) : 1;
+    if (code === 1) process.stderr.write(`${paint.bad('error:')} ${reasonOf(overdue ? interrupt.signal.reason : error)}\n`);
   }
+  clearTimeout(bound);
   try {
     await steps.step('clearing up', async () => {
       await guard.end();
