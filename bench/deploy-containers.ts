@@ -6,6 +6,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { EngineApi } from '../src/adapters/docker/engine-api.ts';
+import { limits } from '../src/core/base/limits.ts';
 import { serviceSchema } from '../src/core/model/service.ts';
 import type { Deployment } from '../test/rig/deployment.ts';
 import type { DockerRig } from '../test/rig/docker.ts';
@@ -15,7 +17,9 @@ import { InstanceWatch } from './instance-watch.ts';
 import { withDeployment } from './site.ts';
 import { isSwarmPossible, SwarmApi, withSwarm } from './swarm.ts';
 
-const RUNS = 3;
+const RUNS = 5;
+/** Connections to the engine at a time, as Tendril's runtime has them. */
+const ENGINE_CONNECTIONS = limits.engineConnections;
 const REPLICAS = 30;
 const LIMIT_MS = 120_000;
 const IMAGE = 'tendril-bench:1';
@@ -44,16 +48,29 @@ export async function measureContainers({ tell }: BenchContext): Promise<readonl
         const bySwarm = swarmRound(rig, starts);
         const tendril: Times[] = [];
         const swarm: Times[] = [];
-        for (let run = 1; run <= RUNS; run++) {
-          tell(`containers by Swarm, ${run} of ${RUNS}`);
-          swarm.push(await bySwarm(`swarm-${run}`));
-          tell(`containers by Tendril, ${run} of ${RUNS}`);
-          tendril.push(await byTendril(`tendril-${run}`));
+        const engine: EngineTimes[] = [];
+        const turns = [
+          async (run: number) => swarm.push(await bySwarm(`swarm-${run}`)),
+          async (run: number) => tendril.push(await byTendril(`tendril-${run}`)),
+          async (run: number) => engine.push(await byEngine(rig, `engine-${run}`)),
+        ];
+        for (let run = 0; run < RUNS; run++) {
+          tell(`containers by Swarm, by Tendril and by the bare engine: ${run + 1} of ${RUNS}`);
+          // Each comes first, second and last in its turn.
+          for (let turn = 0; turn < turns.length; turn++) await turns[(run + turn) % turns.length]?.(run);
         }
         return [
           ...compare('first container RUNNING', tendril, swarm, ({ firstMs }) => firstMs, 0.7),
           ...compare(`${REPLICAS} replicas RUNNING`, tendril, swarm, ({ manyMs }) => manyMs, 0.5),
           ...compare('killed container replaced', tendril, swarm, ({ replacedMs }) => replacedMs, 0.1),
+          figure(
+            { name: 'for comparison: one container by the bare engine API', unit: 'ms' },
+            engine.map(({ firstMs }) => firstMs),
+          ),
+          figure(
+            { name: `for comparison: ${REPLICAS} containers by the bare engine API`, unit: 'ms' },
+            engine.map(({ manyMs }) => manyMs),
+          ),
         ];
       } finally {
         starts.close();
@@ -144,6 +161,40 @@ function swarmRound(rig: DockerRig, starts: ContainerStarts): Round {
     );
     return { firstMs, manyMs, replacedMs };
   };
+}
+
+type EngineTimes = Omit<Times, 'replacedMs'>;
+
+/** The bound: what the engine takes to create and start them when nobody orchestrates. */
+async function byEngine(rig: DockerRig, name: string): Promise<EngineTimes> {
+  const api = new EngineApi(rig.socketPath);
+  const ids: string[] = [];
+  const one = async () => {
+    const HostConfig = { NanoCpus: 1e8, Memory: 64 * 2 ** 20, MemorySwap: 64 * 2 ** 20 };
+    const made = await api.createContainer(`${name}-${ids.length}-${performance.now()}`, {
+      Image: IMAGE,
+      Cmd: COMMAND,
+      HostConfig,
+    });
+    if (made.kind !== 'created') throw new Error(made.kind);
+    ids.push(made.containerId);
+    await api.startContainer(made.containerId);
+  };
+  try {
+    let startMs = performance.now();
+    await one();
+    const firstMs = performance.now() - startMs;
+    startMs = performance.now();
+    let begun = 1;
+    const connection = async () => {
+      while (begun++ < REPLICAS) await one();
+    };
+    await Promise.all(Array.from({ length: ENGINE_CONNECTIONS }, connection));
+    return { firstMs, manyMs: performance.now() - startMs };
+  } finally {
+    for (const id of ids) await api.removeContainer(id);
+    api.close();
+  }
 }
 
 async function pidOf(rig: DockerRig, filter: string): Promise<number> {
