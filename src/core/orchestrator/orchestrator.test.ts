@@ -7,21 +7,24 @@ import type { ClientRequest } from '../model/requests.ts';
 import { serviceSpecSchema } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import type { RequestAnswer } from './changes.ts';
-import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from './orchestrator.ts';
+import { Orchestrator, type OrchestratorEffect, type OrchestratorInit, type OrchestratorInput } from './orchestrator.ts';
+import { UNSEEN_LOST_AFTER_MS } from './reconcile.ts';
 import { assertState, OrchestratorState } from './state.ts';
 import { instanceView, serviceView } from './views.ts';
 
+const INIT: OrchestratorInit = {
+  name: 'site',
+  epoch: 'e1',
+  software: 'test',
+  random: new Prng(1),
+  policy: 'spread',
+  heartbeatMs: 1_000,
+  entriesPerSnapshot: 50,
+};
+
 /** An orchestrator whose log commits at once, and children that a test speaks for. */
 class Site {
-  readonly core = new Orchestrator({
-    name: 'site',
-    epoch: 'e1',
-    software: 'test',
-    random: new Prng(1),
-    policy: 'spread',
-    heartbeatMs: 1_000,
-    entriesPerSnapshot: 50,
-  });
+  readonly core = new Orchestrator(INIT);
   nowMs = 1_000_000;
   readonly told = new Map<string, Map<string, Assignment>>();
   readonly versions = new Map<string, number>();
@@ -222,6 +225,26 @@ describe('an orchestrator', () => {
       site.pass(5_000); // but it does notice real silence afterwards
       expect(site.states()['web-1']).toBe('LOST');
     }
+  });
+
+  it('gives children that it has not heard since its own start the time that their pauses between dials may take', () => {
+    const site = new Site();
+    site.node('n1');
+    site.request(web({ replicas: 1 }));
+    site.obey('n1');
+    const restarted = new Orchestrator(INIT);
+    let nowMs = site.nowMs + 1_000;
+    restarted.step(nowMs, { type: 'snapshotRestored', snapshot: JSON.stringify(site.core.state), index: 10 });
+    const proposals = [...restarted.step(nowMs, { type: 'logReady', leads: true })];
+    const pass = (ms: number) => {
+      for (const endMs = nowMs + ms; nowMs < endMs; ) {
+        nowMs += 500;
+        proposals.push(...restarted.step(nowMs, { type: 'timePassed' }));
+      }
+      return proposals.filter(({ type }) => type === 'propose').length;
+    };
+    expect(pass(UNSEEN_LOST_AFTER_MS)).toBe(0);
+    expect(pass(1_000)).toBe(1); // lost after all
   });
 
   it('tries its next choice when a node refuses', () => {
