@@ -24,4 +24,9 @@ export const benches: readonly BenchEntry[] = [
     summary: 'one placement with area and label constraints in the core, over 500 and 10,000 children',
     load: async () => (await import('./placement.ts')).placement,
   },
+  {
+    name: 'log',
+    summary: 'commits to the log on disk, one at a time and in groups, beside plain synced writes',
+    load: async () => (await import('./log-append.ts')).logAppend,
+  },
 ];

@@ -85,9 +85,11 @@ async function ofArgument(shell: Shell, command: Command, argument: Argument, va
 }
 
 async function names(shell: Shell, kind: Kind): Promise<string[]> {
+  // Not AbortSignal.any with AbortSignal.timeout: Node 20 may collect the timeout before it fires.
+  const hurry = new AbortController();
+  const timer = setTimeout(() => hurry.abort(), PATIENCE_MS);
   try {
-    const hurry = AbortSignal.any([shell.interrupted, AbortSignal.timeout(PATIENCE_MS)]);
-    const client = new ApiClient(new Transport(await chooseTarget(shell, {}), hurry));
+    const client = new ApiClient(new Transport(await chooseTarget(shell, {}), hurry.signal));
     try {
       return (await viewSource(kind).load(client, [], undefined, [])).map((entry) => entry.name);
     } finally {
@@ -96,5 +98,7 @@ async function names(shell: Shell, kind: Kind): Promise<string[]> {
   } catch {
     // No orchestrator, no names: a completion is no place for an error.
     return [];
+  } finally {
+    clearTimeout(timer);
   }
 }
