@@ -1,6 +1,6 @@
 /** A real edge on this machine: each node a process of its own, as `tendril up` starts it, joined by a real token. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdtemp, open, readFile, realpath, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { BIN_DIRECTORY, NODE_CPU, NODE_MEMORY, ROOT, SITES } from './plan.ts';
 import { configFileOf } from './processes.ts';
 
 const CHECK_MS = 20;
+const ERRORS_SHOWN = 10;
 /** The first port that is tried for an API: easy to recognise, and not the one of an installed tendril. */
 const FIRST_PORT = 17_443;
 
@@ -129,6 +130,15 @@ async function startNode(
       throw new Error(`${name} did not start:\n${text.trim().split('\n').slice(-5).join('\n')}`);
     await delay(CHECK_MS, undefined, { signal });
   }
+}
+
+/** What the nodes themselves have to say when something went wrong, before their logs go too. */
+export async function errorsLogged(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of (await readdir(directory)).filter((file) => file.endsWith('.log')))
+    for (const line of (await readFile(join(directory, name), 'utf8')).split('\n'))
+      if (/^\S+ error /.test(line)) found.push(`${name}: ${line}`);
+  return found.slice(0, ERRORS_SHOWN);
 }
 
 /** Nothing that steers the user's own tendril reaches the demo's. */

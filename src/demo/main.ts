@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { painter } from '../cli/output/painter.ts';
-import { makeDirectory, startClusters, startNodes, startRoot } from './edge.ts';
+import { errorsLogged, makeDirectory, startClusters, startNodes, startRoot } from './edge.ts';
 import { SWEEP, startGuard, sweep } from './guard.ts';
 import { showLive } from './live.ts';
 import { proveOnce } from './once.ts';
@@ -58,7 +58,10 @@ async function demonstrate(once: boolean): Promise<number> {
     await run(once, directory, { steps, paint, signal: interrupt.signal });
   } catch (error) {
     code = interrupt.signal.aborted && !overdue ? (once ? 130 : 0) : 1;
-    if (code === 1) process.stderr.write(`${paint.bad('error:')} ${reasonOf(overdue ? interrupt.signal.reason : error)}\n`);
+    if (code === 1) {
+      const lines = [reasonOf(overdue ? interrupt.signal.reason : error), ...(await errorsLogged(directory))];
+      process.stderr.write(`${paint.bad('error:')} ${lines.join('\n  ')}\n`);
+    }
   }
   clearTimeout(bound);
   try {
@@ -109,6 +112,5 @@ async function run(
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `it took longer than ${ONCE_BOUND_MS / 1000} s`;
   return error instanceof Error ? error.message : String(error);
 }

@@ -12,7 +12,12 @@ export async function proveOnce(edge: Edge, name: string, steps: Steps, signal: 
   const { client, directory } = edge;
   let copies: readonly InstanceView[] = [];
   await steps.step(`waiting for ${name}`, async (told) => {
-    copies = await untilRunning(client, name, ({ running, wanted }) => told(`${running} of ${wanted} run`), signal);
+    copies = await untilRunning(
+      client,
+      name,
+      ({ running, wanted, reason }) => told(`${running} of ${wanted} run${reason && `; ${reason}`}`),
+      signal,
+    );
     return `${name} runs: ${copies.map(({ node }) => node).join(', ')}`;
   });
   await steps.step(`asking ${name} over HTTP`, async () => {

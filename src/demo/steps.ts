@@ -29,12 +29,12 @@ export class Steps {
     const startedMs = performance.now();
     const elapsed = () => `${((performance.now() - startedMs) / 1000).toFixed(2)} s`;
     let state = '';
-    let announced = false;
+    let announced = '';
     const show = () => {
       const line = state === '' ? doing : `${doing}: ${state}`;
       if (this.#output.isTTY) this.#output.write(`\r  ${this.#line(this.#paint.warn('…'), line, elapsed())}\u001b[K`);
-      else if (!announced && performance.now() - startedMs > QUIET_MS) {
-        announced = true;
+      else if (announced !== line && performance.now() - startedMs > QUIET_MS) {
+        announced = line;
         this.#output.write(`  … ${line}\n`);
       }
     };
