@@ -130,10 +130,10 @@ export async function converge(world: World, withinMs = CONVERGED_WITHIN_MS): Pr
 
 /** With nothing to do nothing is written and nothing but heartbeats is said. */
 export async function idle(world: World): Promise<void> {
+  const retries = retriesExpected(world);
   // What is under way at the moment of convergence may still be acknowledged.
   await world.run(5_000);
   const before = { ...world.network.carried };
-  const retries = retriesExpected(world);
   const written = new Map(world.machines().map((machine) => [machine, machine.disk.syncs]));
   await world.run(world.knobs.idleMs);
   for (const machine of retries ? [] : world.machines()) {
@@ -146,10 +146,8 @@ export async function idle(world: World): Promise<void> {
     throw new SimulationFailure('no heartbeats while idle');
 }
 
-/** An instance that a cluster refused is offered again, if ever more seldom: its refusal may have had reasons that no summary shows. */
+/** What waits is offered to clusters again, if ever more seldom: a refusal may have had reasons that no summary shows. */
 function retriesExpected(world: World): boolean {
-  return world.orchestrators.some((machine) => {
-    const context = machine.driver?.core.viewContext(machine.clock.nowMs());
-    return [...(context?.refusals.values() ?? [])].some((refusals) => refusals.some(({ kind }) => kind === 'excluded'));
-  });
+  const instances = world.root.driver?.core.state.instances.values() ?? [];
+  return world.clusters.length > 0 && [...instances].some((instance) => instance.child === null);
 }

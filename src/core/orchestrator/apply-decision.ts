@@ -37,6 +37,8 @@ export function applyDecision(state: OrchestratorState, decision: Decision, atMs
       if (instance.child !== null) changes.changedMembers.add(instance.child);
       state.removeInstance(instance);
       changes.removedInstances.push(instance.id);
+      for (const other of state.instancesOf(instance.service))
+        if (other.replaces === instance.id && other.child === null) forgetFinishedMove(state, other);
       finishService(state, instance.service, changes);
       break;
     case 'lose':

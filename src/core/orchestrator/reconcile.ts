@@ -77,6 +77,8 @@ class Round {
   readonly #stopped = new Set<string>();
   /** Successors on their way, by the instance that they replace. */
   readonly #successors = new Map<string, InstanceRecord>();
+  /** Instances that get a successor in this round (R2). */
+  readonly #replacedNow = new Set<string>();
   #created = 0;
 
   constructor(service: ServiceRecord, context: ReconcileContext) {
@@ -210,15 +212,12 @@ class Round {
   }
 
   #lostWithoutSuccessor(): InstanceRecord | null {
-    const taken = new Set(
-      this.decisions.flatMap((decision) => (decision.do === 'create' && decision.replaces ? [decision.replaces] : [])),
-    );
     return (
       this.#kept.find(
         (instance) =>
           this.#lost.has(instance.id) &&
           !this.#successors.has(instance.id) &&
-          !taken.has(instance.id) &&
+          !this.#replacedNow.has(instance.id) &&
           this.#replaceable(instance),
       ) ?? null
     );
@@ -254,7 +253,7 @@ class Round {
       }
       const successor = this.#successors.get(instance.id);
       if (successor && successor.generation !== generation) this.#stop(successor, 'surplus');
-      if ((successor && successor.generation === generation) || room <= 0) continue;
+      if ((successor && successor.generation === generation) || this.#replacedNow.has(instance.id) || room <= 0) continue;
       if (spec.update.order === 'stop-first') this.#stop(instance, 'updating');
       else this.#create(instance);
       room -= 1;
@@ -301,6 +300,7 @@ class Round {
       avoid: effectiveAvoid,
       child,
     });
+    if (replaces) this.#replacedNow.add(replaces.id);
     this.#created += 1;
   }
 
