@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startDockerRig } from '../rig/docker.ts';
 import { until } from '../rig/until.ts';
 
 const CHECKOUT = join(import.meta.dirname, '../..');
@@ -26,7 +27,7 @@ afterEach(async () => {
 });
 
 /** All that it writes goes to `place`, and all that it starts bears it in its environment. */
-function start(program: readonly string[]): ChildProcess {
+function start(program: readonly string[], more: NodeJS.ProcessEnv = {}): ChildProcess {
   const { XDG_CONFIG_HOME: _, TENDRIL_CONFIG: __, ...environment } = process.env;
   output = '';
   demo = spawn(process.execPath, program, {
@@ -34,7 +35,7 @@ function start(program: readonly string[]): ChildProcess {
     // A group of its own, to get Ctrl-C as from a terminal: all of it at once.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...environment, HOME: join(place, 'home'), TMPDIR: join(place, 'tmp') },
+    env: { ...environment, HOME: join(place, 'home'), TMPDIR: join(place, 'tmp'), ...more },
   });
   for (const stream of [demo.stdout, demo.stderr])
     stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -121,6 +122,36 @@ test(
     demo.kill('SIGKILL');
     await until('no process is left', async () => (await processesOf(place)).length === 0, 30_000);
     await expectNothingLeft();
+  },
+  BOUND_MS,
+);
+
+test(
+  'where there is Docker it runs a container too, and removes it in the end',
+  async () => {
+    const engine = await startDockerRig({ own: true });
+    try {
+      await engine.makeBusyboxImage('busybox:1.36');
+      start([join(CHECKOUT, 'scripts/run-program.mjs'), 'demo'], { DOCKER_HOST: engine.dockerHost });
+      const { pid = 0 } = demo;
+      const closed = once(demo, 'close');
+      const address = await until(
+        'the container runs',
+        () => /hello-container-\d+ RUNNING on garching\/\S+ at (\S+)/.exec(output)?.[1],
+        BOUND_MS,
+        () => output,
+      );
+      expect(await until('it answers', async () => (await fetch(`http://${address}/`)).text(), 30_000)).toContain(
+        'Hello from a container',
+      );
+      expect(await engine.docker('ps', '--quiet')).not.toBe('');
+      process.kill(-pid, 'SIGINT');
+      expect((await closed)[0], output).toBe(0);
+      expect(await engine.docker('ps', '--all', '--quiet')).toBe('');
+      await expectNothingLeft();
+    } finally {
+      await engine.stop();
+    }
   },
   BOUND_MS,
 );
