@@ -157,7 +157,10 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<
     contextName = typeof flags.saveContext === 'string' ? flags.saveContext : profile.name;
     await saveContext(
       { name: contextName, server: api.url, token: api.token, caPem: api.caPem },
-      { makeCurrent: node.firstStart },
+      {
+        // A cluster on its root's machine must not take the root's place.
+        makeCurrent: node.firstStart && profile.parent === null,
+      },
       { env: shell.env, home: shell.home },
     );
     lines.push(
