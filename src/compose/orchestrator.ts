@@ -226,12 +226,6 @@ export async function composeOrchestrator(
       });
   });
 
-  // First the log, then the port: to a state that is not read yet, no token and no member is known.
-  await driver.start();
-  await server.open().catch(async (error: unknown) => {
-    await driver.close();
-    throw error;
-  });
   const renewal = new Renewal(
     {
       clock,
@@ -245,45 +239,53 @@ export async function composeOrchestrator(
     },
     validityOf(identity.certificatePem),
   );
-  renewal.start();
-  const adminToken = await ensureAdminToken(store, driver, authority);
-
-  if (local) {
-    await ensureLocalMember(driver, profile.name, publicKeyFingerprint(new X509Certificate(identity.certificatePem)), authority);
-    engine = await composeEngine(
-      {
-        clock,
-        logger,
-        store,
-        link: { dial: () => local.uplink(profile.name), newSessionId: () => randomBytes(9).toString('base64url') },
-      },
-      {
-        profile,
-        directory,
-        software,
-        parentHost: profile.parent ? new URL(profile.parent.url).hostname : host === '0.0.0.0' || host === '::' ? '' : host,
-        dockerHost: input.dockerHost,
-        onStreamRequest: () => undefined,
-        onFailure,
-      },
-    );
-    await engine.driver.start();
-  }
-
-  return {
-    port: server.port,
-    adminToken,
-    caPem: authority.caPem,
-    engine,
-    async close() {
-      renewal.stop();
-      membership?.close();
-      await engine?.driver.close();
-      await api.close();
-      await driver.close();
-      await server.close();
-    },
+  const close = async () => {
+    renewal.stop();
+    membership?.close();
+    await engine?.driver.close();
+    await api.close();
+    await driver.close();
+    await server.close();
   };
+
+  // First the log, then the port: to a state that is not read yet, no token and no member is known.
+  await driver.start();
+  try {
+    await server.open();
+    renewal.start();
+    const adminToken = await ensureAdminToken(store, driver, authority);
+    if (local) {
+      await ensureLocalMember(
+        driver,
+        profile.name,
+        publicKeyFingerprint(new X509Certificate(identity.certificatePem)),
+        authority,
+      );
+      engine = await composeEngine(
+        {
+          clock,
+          logger,
+          store,
+          link: { dial: () => local.uplink(profile.name), newSessionId: () => randomBytes(9).toString('base64url') },
+        },
+        {
+          profile,
+          directory,
+          software,
+          parentHost: profile.parent ? new URL(profile.parent.url).hostname : host === '0.0.0.0' || host === '::' ? '' : host,
+          dockerHost: input.dockerHost,
+          onStreamRequest: () => undefined,
+          onFailure,
+        },
+      );
+      await engine.driver.start();
+    }
+
+    return { port: server.port, adminToken, caPem: authority.caPem, engine, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** A refusal is of interest on both sides: whoever made the token reads it in the log. */

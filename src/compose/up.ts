@@ -70,6 +70,7 @@ export async function up(wishes: UpWishes, context: UpContext): Promise<RunningN
     const known = await readProfile(store);
     const profile = await settle(wishes, known, store, clock);
     const running = await run(profile, wishes, { ...context, store, clock, directory: opened.path });
+    if (known !== null && JSON.stringify(profile) !== JSON.stringify(known)) await writeProfile(store, profile);
     return {
       ...running,
       profile,
@@ -122,7 +123,8 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     url !== undefined && needsToJoin(joined, url, wishes.token)
       ? { ...base, parent: await joinWith(url, wishes.token, base, store, clock) }
       : base;
-  if (JSON.stringify(profile) !== JSON.stringify(known)) await writeProfile(store, profile);
+  // Who joined must know it, come what may; other changes count when it has started with them (a port may be in use).
+  if (known === null || profile.parent !== joined) await writeProfile(store, profile);
   return profile;
 }
 
@@ -166,11 +168,20 @@ async function run(
   wishes: UpWishes,
   context: RunContext,
 ): Promise<Pick<RunningNode, 'runtimes' | 'api' | 'close'>> {
-  const { store, clock, logger, directory, software, onFailure } = context;
+  const { store, clock, logger } = context;
   const membership = profile.parent
     ? await openMembership({ store, clock, logger }, { name: profile.name, parent: profile.parent })
     : null;
-  if (!profile.orchestrates) return runWorker(profile, wishes, context, membership);
+  try {
+    return await (profile.orchestrates ? runOrchestrator : runWorker)(profile, wishes, context, membership);
+  } catch (error) {
+    membership?.close(); // its timer would keep a process that could not start from ending
+    throw error;
+  }
+}
+
+async function runOrchestrator(profile: Profile, wishes: UpWishes, context: RunContext, membership: Membership | null) {
+  const { store, clock, logger, directory, software, onFailure } = context;
   const { composeOrchestrator } = await import('./orchestrator.ts');
   const parts = await composeOrchestrator(
     { clock, logger, store, membership },

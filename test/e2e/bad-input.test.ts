@@ -10,7 +10,7 @@ import { codeOf, rawRequest } from '../rig/raw-request.ts';
 
 let site: Deployment;
 let context: Context;
-let steady: unknown;
+let before: unknown;
 
 beforeAll(async () => {
   site = await startDeployment({ clusters: { garching: 1 } });
@@ -19,17 +19,22 @@ beforeAll(async () => {
   if (!root) throw new Error('no context root');
   context = root;
   await site.apply('root', 'steady');
-  steady = await site.running('root', 'steady', 1);
+  before = await steady();
 });
 
 afterAll(async () => {
   await site?.close();
 });
 
+async function steady() {
+  const [instance] = await site.running('root', 'steady', 1);
+  return [instance?.id, instance?.node, instance?.restarts, instance?.createdAtMs];
+}
+
 /** Nothing is lost, nothing is half done. */
 afterEach(async () => {
   expect((await site.api('root').services()).map(({ name }) => name)).toEqual(['steady']);
-  expect(await site.running('root', 'steady', 1)).toEqual(steady);
+  expect(await steady()).toEqual(before);
 });
 
 async function apply(file: string, text: string): Promise<CliRun> {
@@ -229,4 +234,12 @@ test('a port in use is named, and the directory is usable once it is free', asyn
   expect(run.exitCode).not.toBe(0);
   await site.addOrchestrator('second', null, false);
   expect((await site.api('second').status()).name).toBe('second');
+
+  // A cluster with a parent ends as well, and starts afterwards as it was set up before.
+  await site.cluster('garching').stop();
+  const moved = await site.cli('up', '--data-dir', site.cluster('garching').directory, '--listen', listen);
+  expect(moved.stderr).toMatch(/^error: The port is in use/m);
+  await site.cluster('garching').start();
+  await site.until('garching is back', async () => (await site.api('root').status()).clusters.connected === 1, 10_000);
+  await site.until('its nodes are back', async () => (await site.api('garching').status()).nodes.connected === 2, 10_000);
 });
