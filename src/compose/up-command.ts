@@ -68,18 +68,16 @@ Examples:
   $ tendril up --parent https://root:7443 --token T        a cluster of that root, also from behind NAT`,
     )
     .action(async (flags: Flags, command: Command) => {
-      await runUp(flags, command.optsWithGlobals<{ token?: string }>().token ?? shell.env.TENDRIL_TOKEN, shell);
+      await runUp(flags, command.optsWithGlobals<{ token?: string }>().token, shell);
     });
 }
 
-async function runUp(flags: Flags, token: string | undefined, shell: Shell): Promise<void> {
+async function runUp(flags: Flags, tokenFlag: string | undefined, shell: Shell): Promise<void> {
   const directory = await chooseDataDirectory({ option: flags.dataDir, environment: shell.env });
   const level = oneOf(LOG_LEVELS, flags.logLevel, '--log-level') as LogLevel;
   const format = flags.logFormat ?? (shell.stderr.isTTY ? 'text' : 'json');
-  const logger =
-    format === 'text'
-      ? textLogger(level, (line) => void shell.stderr.write(line))
-      : jsonLogger(level, { node: flags.name ?? '' });
+  const loggerOf = (node: string) =>
+    format === 'text' ? textLogger(level, (line) => void shell.stderr.write(line)) : jsonLogger(level, { node });
   let failure: Error | null = null;
   const stopped = new AbortController();
   const node = await up(
@@ -88,7 +86,8 @@ async function runUp(flags: Flags, token: string | undefined, shell: Shell): Pro
       name: flags.name,
       join: flags.join,
       parent: flags.parent,
-      token,
+      token: tokenFlag,
+      environmentToken: shell.env.TENDRIL_TOKEN,
       works: flags.worker ? undefined : false,
       listen: flags.listen,
       advertise: flags.advertise,
@@ -107,7 +106,7 @@ async function runUp(flags: Flags, token: string | undefined, shell: Shell): Pro
       dockerHost: shell.env.DOCKER_HOST,
     },
     {
-      logger,
+      loggerOf,
       software: shell.software,
       onFailure: (error) => {
         failure ??= error;
@@ -115,6 +114,7 @@ async function runUp(flags: Flags, token: string | undefined, shell: Shell): Pro
       },
     },
   );
+  const logger = loggerOf(node.profile.name);
   shell.interrupted.addEventListener('abort', () => stopped.abort(), { once: true });
   const context = await announce(node, flags, shell);
   logger.info({ name: node.profile.name, api: node.api?.url ?? '', context }, 'up');

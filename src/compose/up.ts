@@ -31,6 +31,8 @@ export interface UpWishes {
   /** Join as a cluster. */
   readonly parent?: string | undefined;
   readonly token?: string | undefined;
+  /** The same from the environment, where it may be meant for the command line: it never makes a node that has joined join anew. */
+  readonly environmentToken?: string | undefined;
   readonly works?: boolean | undefined;
   readonly listen?: string | undefined;
   readonly advertise?: readonly string[] | undefined;
@@ -46,7 +48,8 @@ export interface UpWishes {
 }
 
 export interface UpContext {
-  readonly logger: Logger;
+  /** For the node of this name. */
+  readonly loggerOf: (node: string) => Logger;
   readonly software: string;
   readonly onFailure: (error: Error) => void;
 }
@@ -69,7 +72,13 @@ export async function up(wishes: UpWishes, context: UpContext): Promise<RunningN
     const clock: Clock = systemClock;
     const known = await readProfile(store);
     const profile = await settle(wishes, known, store, clock);
-    const running = await run(profile, wishes, { ...context, store, clock, directory: opened.path });
+    const running = await run(profile, wishes, {
+      ...context,
+      logger: context.loggerOf(profile.name),
+      store,
+      clock,
+      directory: opened.path,
+    });
     if (known !== null && JSON.stringify(profile) !== JSON.stringify(known)) await writeProfile(store, profile);
     return {
       ...running,
@@ -101,7 +110,8 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
   const orchestrates = known?.orchestrates ?? wishes.join === undefined;
   if (orchestrates) allowOptimiser();
   const joined = known?.parent ?? null;
-  if (joined && url !== undefined && url !== joined.url && wishes.token === undefined)
+  const token = wishes.token ?? (joined === null ? wishes.environmentToken : undefined);
+  if (joined && url !== undefined && url !== joined.url && token === undefined)
     throw new CodedError('conflict', `this node has joined ${joined.url}`);
   const base: Profile = {
     uid: known?.uid ?? randomBytes(8).toString('hex'),
@@ -120,8 +130,8 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     ...optional('memory', wishes.memory ?? known?.memory),
   };
   const profile =
-    url !== undefined && needsToJoin(joined, url, wishes.token)
-      ? { ...base, parent: await joinWith(url, wishes.token, base, store, clock) }
+    url !== undefined && needsToJoin(joined, url, token)
+      ? { ...base, parent: await joinWith(url, token, base, store, clock) }
       : base;
   // Who joined must know it, come what may; other changes count when it has started with them (a port may be in use).
   if (known === null || profile.parent !== joined) await writeProfile(store, profile);
@@ -158,6 +168,7 @@ async function joinWith(url: string, token: string | undefined, profile: Profile
 }
 
 interface RunContext extends UpContext {
+  readonly logger: Logger;
   readonly store: Store;
   readonly clock: Clock;
   readonly directory: string;

@@ -15,6 +15,14 @@ interface CreateFlags {
   readonly output: 'text' | 'json';
 }
 
+/** A token for joining that lies about in a shell history is worth little the day after. */
+const JOIN_TTL = '24h';
+
+function ttlOf({ role, ttl }: CreateFlags): string | undefined {
+  if (ttl !== undefined) return formatDuration(ttl);
+  return role === 'worker' || role === 'cluster' ? JOIN_TTL : undefined;
+}
+
 export function register(program: Command, shell: Shell): void {
   const group = program
     .command('token')
@@ -33,7 +41,7 @@ export function register(program: Command, shell: Shell): void {
         .choices([...TOKEN_ROLES])
         .makeOptionMandatory(),
     )
-    .option('--ttl <duration>', 'how long it may be used; without it, for ever', durationOption)
+    .option('--ttl <duration>', 'how long it may be used (default 24h for joining; for people, for ever)', durationOption)
     .option('--uses <n>', 'how many may join with it; without it, any number', wholeNumber)
     .addOption(create.createOption('-o, --output <format>', 'how to show it').choices(['text', 'json']).default('text'))
     .addHelpText(
@@ -47,7 +55,7 @@ Examples:
       const created = await withClient(shell, command, (client) =>
         client.createToken({
           role: flags.role,
-          ttl: flags.ttl === undefined ? undefined : formatDuration(flags.ttl),
+          ttl: ttlOf(flags),
           uses: flags.uses,
         }),
       );

@@ -379,3 +379,24 @@ describe('an orchestrator', () => {
     expect(site.core.logPosition.index).toBe(before);
   });
 });
+
+describe('a cluster', () => {
+  it('spreads the copies of what is one service to the user, though each is a wish of its own', () => {
+    const site = new Site();
+    for (const name of ['n1', 'n2', 'n3']) site.node(name);
+    const spec = serviceSpecSchema.parse({ runtime: 'process', command: ['web'] });
+    const set = ['web-1', 'web-2', 'web-3'].map((id) => ({ id, service: 'web', spec }));
+    site.step({ type: 'uplinkOpened', session: 'up' });
+    const message = {
+      type: 'desired',
+      session: 'up',
+      epoch: 'root',
+      from: 0,
+      to: 3,
+      more: false,
+      heartbeatMs: 1_000,
+    } as const;
+    site.step({ type: 'uplinkMessageReceived', message: { ...message, set, unset: [] } });
+    expect(['n1', 'n2', 'n3'].map((name) => site.on(name).length)).toEqual([1, 1, 1]);
+  });
+});

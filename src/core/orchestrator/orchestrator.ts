@@ -228,7 +228,8 @@ export class Orchestrator {
     this.#index = index;
     const applied = apply(this.#state, decodeCommand(data));
     if (proposal !== undefined) this.#proposalCommitted(proposal, applied.answer);
-    for (const event of applied.events) this.#happened(event);
+    // What is read back from the log at a start has happened long ago.
+    if (this.#startedAtMs !== 0) for (const event of applied.events) this.#happened(event);
     for (const id of applied.removedInstances) {
       this.#observed.forgetInstance(id);
       this.#refusals.delete(id);

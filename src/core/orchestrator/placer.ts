@@ -12,7 +12,7 @@ import { couldEver } from '../placement/could-ever.ts';
 import { place, reserveFor } from '../placement/place.ts';
 import type { Candidate, Requirement } from '../placement/requirement.ts';
 import type { Link, Observed } from './observed.ts';
-import type { Member, OrchestratorState, Target } from './state.ts';
+import { type Member, type OrchestratorState, type Target, userService } from './state.ts';
 import { isSilent } from './views.ts';
 
 export interface PlaceWish {
@@ -37,7 +37,7 @@ export class Placer {
   readonly #observed: Observed;
   readonly #defaultPolicy: PlacementPolicyName;
   readonly #known = new Map<string, Known>();
-  /** Candidates of this round, by service. */
+  /** Candidates of this round, by what the user knows as one service. */
   #round = new Map<string, Map<string, Candidate>>();
   /** What this round gave to a child, over what `#known` says. */
   #given = new Map<string, Candidate>();
@@ -98,11 +98,13 @@ export class Placer {
     return { spec: { ...spec, placement }, tieBreaker: instance, exclude, inside: [this.#state.name] };
   }
 
-  #candidatesOf(service: string): Map<string, Candidate> {
-    const ready = this.#round.get(service);
+  #candidatesOf(serviceKey: string): Map<string, Candidate> {
+    const service = this.#state.services.get(serviceKey);
+    const alike = service ? userService(service) : '';
+    const ready = this.#round.get(alike);
     if (ready) return ready;
     const counts = new Map<string, number>();
-    for (const instance of this.#state.services.has(service) ? this.#state.instancesOf(service) : []) {
+    for (const instance of this.#state.instancesAlike(serviceKey)) {
       if (instance.leaving === null && instance.child !== null) counts.set(instance.child, (counts.get(instance.child) ?? 0) + 1);
     }
     const candidates = new Map<string, Candidate>();
@@ -111,7 +113,7 @@ export class Placer {
       if (candidate)
         candidates.set(member.record.name, { ...candidate, instancesOfService: counts.get(member.record.name) ?? 0 });
     }
-    this.#round.set(service, candidates);
+    this.#round.set(alike, candidates);
     return candidates;
   }
 
@@ -122,10 +124,10 @@ export class Placer {
     const usedHostPorts = new Set([...(candidate.usedHostPorts ?? []), ...taken]);
     const after = { ...candidate, summary: reserveFor(requirement, candidate), usedHostPorts };
     this.#given.set(candidate.name, after);
-    for (const [service, others] of this.#round) {
+    for (const others of this.#round.values()) {
       const there = others.get(candidate.name);
       if (!there || others === candidates) continue;
-      this.#round.get(service)?.set(candidate.name, { ...after, instancesOfService: there.instancesOfService });
+      others.set(candidate.name, { ...after, instancesOfService: there.instancesOfService });
     }
     candidates.set(candidate.name, { ...after, instancesOfService: candidate.instancesOfService + 1 });
   }

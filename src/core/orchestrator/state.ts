@@ -111,12 +111,21 @@ export class OrchestratorState {
 
   // Indexes, rebuilt on restore.
   readonly #byService = new Map<string, Set<string>>();
+  /** Keys of services by what the user knows as one service: in a cluster, each of the parent's instances is a service of its own. */
+  readonly #byUserService = new Map<string, Set<string>>();
   readonly #successors = new Map<string, Set<string>>();
   readonly #byChild = new Map<string, Set<string>>();
 
   /** Instances of a service, oldest first. */
   instancesOf(serviceKey: string): InstanceRecord[] {
     return [...(this.#byService.get(serviceKey) ?? [])].map((id) => must(this.instances.get(id), `instance ${id}`));
+  }
+
+  /** Instances of all that the user knows as the same service: what `spread` spreads. */
+  instancesAlike(serviceKey: string): InstanceRecord[] {
+    const service = this.services.get(serviceKey);
+    const keys = service ? this.#byUserService.get(userService(service)) : undefined;
+    return [...(keys ?? [])].flatMap((key) => this.instancesOf(key));
   }
 
   /** Instances that a child was given and that are not forgotten yet. */
@@ -138,6 +147,8 @@ export class OrchestratorState {
     assert(!this.instances.has(instance.id), `instance ${instance.id} is there already`);
     this.instances.set(instance.id, instance);
     addTo(this.#byService, instance.service, instance.id);
+    const service = this.services.get(instance.service);
+    if (service) addTo(this.#byUserService, userService(service), service.key);
     if (instance.replaces !== null) addTo(this.#successors, instance.replaces, instance.id);
     if (instance.child !== null) addTo(this.#byChild, instance.child, instance.id);
   }
@@ -159,6 +170,8 @@ export class OrchestratorState {
 
   removeService(key: string): void {
     assert((this.#byService.get(key)?.size ?? 0) === 0, `service ${key} still has instances`);
+    const service = this.services.get(key);
+    if (service) this.#byUserService.get(userService(service))?.delete(key);
     this.services.delete(key);
     this.#byService.delete(key);
   }
@@ -218,6 +231,11 @@ interface StoredState {
   members: Member[];
   tokens: TokenRecord[];
   remembered: [string, RememberedRequest['answer']][];
+}
+
+/** A cluster's own `web` and the parent's are two. */
+export function userService(service: ServiceRecord): string {
+  return `${service.owner}/${service.service}`;
 }
 
 function addTo(index: Map<string, Set<string>>, key: string, id: string): void {
