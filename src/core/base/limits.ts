@@ -51,6 +51,10 @@ export const limits = {
   summaryGroups: 64,
   /** Free-capacity points of one group, before neighbours are rounded together. */
   summaryPoints: 64,
+  /** Characters of the reason that is told of an instance: an engine's words may go on for pages. */
+  reasonLength: 1024,
+  /** Characters of the path to the node that runs an instance: four levels of names. */
+  nodePathLength: 255,
   /** Names of nodes that a summary lists, so that "exactly this node" needs no asking around. */
   summaryNodes: 512,
   /** Events kept in memory for `tendril events`. */

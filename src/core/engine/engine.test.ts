@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Random } from '../base/prng.ts';
-import type { Assignment, Hello, Report } from '../model/messages.ts';
+import { type Assignment, type Hello, type Report, upMessageSchema } from '../model/messages.ts';
 import { serviceSpecSchema } from '../model/service.ts';
 import { Engine, type EngineEffect, type EngineInput, type FoundOnNode } from './engine.ts';
 import type { SavedWishes } from './saved-wishes.ts';
@@ -219,5 +219,17 @@ describe('an engine', () => {
     expect(node.did('retireInstance')).toEqual([]);
     node.started('web-1');
     expect(node.did('retireInstance')).toHaveLength(1);
+  });
+
+  it('says as much of a long reason as a report may carry: one that is refused would cost the link', () => {
+    const node = new Node();
+    node.connect();
+    node.want([assignment('web-1')]);
+    // Twice: after the first time it starts again at once.
+    for (let failed = 0; failed < 2; failed += 1)
+      node.step({ type: 'instanceStartFailed', id: 'web-1', reason: `not found: ${'x'.repeat(30_000)}` });
+    expect(node.stateOf('web-1')).toBe('FAILED');
+    expect(JSON.stringify(node.said())).toContain('not found: xxx');
+    for (const message of node.said()) expect(upMessageSchema.safeParse(message).error).toBeUndefined();
   });
 });

@@ -1,6 +1,6 @@
 /** One instance on a node, as the engine sees it. */
 import { assertFollows, type InstanceState } from '../model/instance-state.ts';
-import type { Assignment, Endpoint, InstanceReport } from '../model/messages.ts';
+import { type Assignment, type Endpoint, type InstanceReport, reportedReason } from '../model/messages.ts';
 
 export class InstanceOnNode {
   assignment: Assignment;
@@ -57,7 +57,7 @@ export class InstanceOnNode {
   ): void {
     assertFollows(this.#report.state, state, this.id);
     const sinceMs = state === this.#report.state ? this.#report.sinceMs : nowMs;
-    this.#report = { ...this.#report, reason: '', ...news, state, sinceMs };
+    this.#report = { ...this.#report, ...news, reason: reportedReason(news.reason ?? ''), state, sinceMs };
   }
 
   /** Whether it holds a share of the node: everything but what was refused. */

@@ -34,9 +34,9 @@ export const instanceReportSchema = z.strictObject({
   id: instanceId,
   state: z.enum(INSTANCE_STATES),
   /** Why it is so, for a person to read; empty when there is nothing to say. */
-  reason: z.string().check(z.maxLength(1024)),
+  reason: z.string().check(z.maxLength(limits.reasonLength)),
   /** Where below the child it runs: empty on a node itself, `n2` when a cluster put it on its node n2. */
-  node: z.string().check(z.maxLength(255)),
+  node: z.string().check(z.maxLength(limits.nodePathLength)),
   endpoints: z.array(endpointSchema).check(z.maxLength(limits.ports)),
   restarts: z.int().check(z.minimum(0)),
   /** When it came into this state, child's clock. */
@@ -44,6 +44,11 @@ export const instanceReportSchema = z.strictObject({
   exitCode: z.nullable(z.int()),
 });
 export type InstanceReport = z.output<typeof instanceReportSchema>;
+
+/** As much of it as a report may carry: a longer one would have the whole message refused, and the link with it. */
+export function reportedReason(reason: string): string {
+  return reason.length <= limits.reasonLength ? reason : `${reason.slice(0, limits.reasonLength - 4)} ...`;
+}
 
 /** An instance that the child shall run. */
 export const assignmentSchema = z.strictObject({

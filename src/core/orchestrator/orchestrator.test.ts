@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { InstanceState } from '../model/instance-state.ts';
-import type { Assignment, Desired, InstanceReport } from '../model/messages.ts';
+import { type Assignment, type Desired, type InstanceReport, type UpMessage, upMessageSchema } from '../model/messages.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import { serviceSpecSchema } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
@@ -29,6 +29,7 @@ class Site {
   readonly told = new Map<string, Map<string, Assignment>>();
   readonly versions = new Map<string, number>();
   readonly answers: RequestAnswer[] = [];
+  readonly saidToParent: UpMessage[] = [];
   snapshot = '';
   #index = 0;
   #ticket = 0;
@@ -53,6 +54,7 @@ class Site {
       inputs.push({ type: 'entryCommitted', index: this.#index, data: effect.data, proposal: effect.proposal });
     }
     if (effect.type === 'answer') this.answers.push(effect.answer);
+    if (effect.type === 'sendToParent') this.saidToParent.push(effect.message);
     if (effect.type === 'compact') this.snapshot = effect.snapshot;
     if (effect.type === 'sendToChild' && effect.message.type === 'desired') this.#desired(effect.child, effect.message);
   }
@@ -398,5 +400,22 @@ describe('a cluster', () => {
     } as const;
     site.step({ type: 'uplinkMessageReceived', message: { ...message, set, unset: [] } });
     expect(['n1', 'n2', 'n3'].map((name) => site.on(name).length)).toEqual([1, 1, 1]);
+  });
+
+  it('says nothing that its parent would refuse, whatever its nodes say: that would cost it the link', () => {
+    const site = new Site();
+    site.node('n1');
+    site.step({ type: 'uplinkOpened', session: 'up' });
+    const spec = serviceSpecSchema.parse({ runtime: 'process', command: ['web'] });
+    const set = ['web-1', 'web-2'].map((id) => ({ id, service: 'web', spec }));
+    const message = { type: 'desired', session: 'up', epoch: 'root', from: 0, to: 2, more: false, heartbeatMs: 1_000 } as const;
+    site.step({ type: 'uplinkMessageReceived', message: { ...message, set, unset: [] } });
+    const [first = '', second = ''] = site.on('n1');
+    const refused = { ...reportOf(first, 'REFUSED'), reason: 'x'.repeat(1024) };
+    site.report('n1', [refused, { ...reportOf(second, 'RUNNING'), node: 'y'.repeat(255) }]);
+    site.pass(1_000, 'n1');
+    expect(site.saidToParent.length).toBeGreaterThan(1);
+    for (const said of site.saidToParent) expect(upMessageSchema.safeParse(said).error).toBeUndefined();
+    expect(JSON.stringify(site.saidToParent)).toContain('REFUSED');
   });
 });

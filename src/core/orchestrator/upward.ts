@@ -3,8 +3,9 @@
  * and the merged summary of what its own children have free. What has not changed stays the same object, so
  * that the uplink session sees at a glance what is news.
  */
+import { limits } from '../base/limits.ts';
 import type { InstanceState } from '../model/instance-state.ts';
-import type { InstanceReport } from '../model/messages.ts';
+import { type InstanceReport, reportedReason } from '../model/messages.ts';
 import type { Summary } from '../model/summary.ts';
 import { type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
 import { assignmentOf } from './services.ts';
@@ -99,18 +100,18 @@ function upwardReport(service: ServiceRecord, context: ViewContext, settled: boo
     .filter((instance) => instance.leaving === null)
     .map((instance) => ({ instance, ...stateOf(instance, context) }))
     .sort((a, b) => UPWARD_RANK.indexOf(a.state) - UPWARD_RANK.indexOf(b.state))[0];
-  if (!best || best.state === 'LOST') return { ...blank, state: 'SCHEDULED_CLUSTER', reason: best?.reason ?? '' };
+  if (!best || best.state === 'LOST') return { ...blank, state: 'SCHEDULED_CLUSTER', reason: reportedReason(best?.reason ?? '') };
   if (best.state === 'REQUESTED' || best.state === 'REFUSED') {
     const looked = context.refusals.has(best.instance.id);
-    return { ...blank, state: looked && settled ? 'REFUSED' : 'SCHEDULED_CLUSTER', reason: best.reason };
+    return { ...blank, state: looked && settled ? 'REFUSED' : 'SCHEDULED_CLUSTER', reason: reportedReason(best.reason) };
   }
   const report = context.observed.reportOf(best.instance);
   return {
     ...blank,
     // The parent has a word of its own for a move that it asked for.
     state: best.state === 'MIGRATING' ? 'RUNNING' : best.state,
-    reason: best.reason,
-    node: nodePath(best.instance, report, context),
+    reason: reportedReason(best.reason),
+    node: nodePath(best.instance, report, context).slice(0, limits.nodePathLength),
     endpoints: report?.endpoints ?? [],
     restarts: report?.restarts ?? 0,
     exitCode: report?.exitCode ?? null,
