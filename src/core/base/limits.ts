@@ -47,6 +47,8 @@ export const limits = {
   uplinkWatchers: 8,
   /** Assignments in one `desired` message. */
   desiredBatch: 500,
+  /** ... and the characters of their JSON, when there is more than one: in UTF-8 they are at most three times as many bytes. */
+  desiredBatchLength: 1024 * 1024,
   /** Groups of like nodes that a summary tells apart, before detail is given up. */
   summaryGroups: 64,
   /** Free-capacity points of one group, before neighbours are rounded together. */

@@ -39,19 +39,24 @@ export function desiredSince(
 
   const messages: Desired[] = [];
   let reached = from;
-  for (let start = 0; start < steps.length; start += limits.desiredBatch) {
-    const batch = steps.slice(start, start + limits.desiredBatch);
-    const last = start + limits.desiredBatch >= steps.length;
-    const to = last ? member.version : must(batch.at(-1), 'a step').version;
-    messages.push({
-      ...base,
-      from: reached,
-      to,
-      more: from === 0 && !last,
-      set: batch.flatMap((step) => ('set' in step ? [assignmentFor(state, step.set)] : [])),
-      unset: batch.flatMap((step) => ('unset' in step ? [step.unset] : [])),
-    });
+  for (let start = 0; start < steps.length; ) {
+    const set: Assignment[] = [];
+    const unset: string[] = [];
+    let length = 0;
+    let end = start;
+    for (const step of steps.slice(start, start + limits.desiredBatch)) {
+      const assignment = 'set' in step ? assignmentFor(state, step.set) : null;
+      length += assignment ? JSON.stringify(assignment).length : 0;
+      if (length > limits.desiredBatchLength && end > start) break;
+      if (assignment) set.push(assignment);
+      if ('unset' in step) unset.push(step.unset);
+      end += 1;
+    }
+    const last = end === steps.length;
+    const to = last ? member.version : must(steps[end - 1], 'a step').version;
+    messages.push({ ...base, from: reached, to, more: from === 0 && !last, set, unset });
     reached = to;
+    start = end;
   }
   if (messages.length === 0 && (context.greet || reached < member.version || from !== known))
     messages.push({ ...base, from, to: member.version, more: false, set: [], unset: [] });

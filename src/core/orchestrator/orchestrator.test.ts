@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { limits } from '../base/limits.ts';
 import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { InstanceState } from '../model/instance-state.ts';
@@ -30,6 +31,7 @@ class Site {
   readonly versions = new Map<string, number>();
   readonly answers: RequestAnswer[] = [];
   readonly saidToParent: UpMessage[] = [];
+  readonly saidToChildren: Desired[] = [];
   snapshot = '';
   #index = 0;
   #ticket = 0;
@@ -54,6 +56,7 @@ class Site {
       inputs.push({ type: 'entryCommitted', index: this.#index, data: effect.data, proposal: effect.proposal });
     }
     if (effect.type === 'answer') this.answers.push(effect.answer);
+    if (effect.type === 'sendToChild' && effect.message.type === 'desired') this.saidToChildren.push(effect.message);
     if (effect.type === 'sendToParent') this.saidToParent.push(effect.message);
     if (effect.type === 'compact') this.snapshot = effect.snapshot;
     if (effect.type === 'sendToChild' && effect.message.type === 'desired') this.#desired(effect.child, effect.message);
@@ -79,7 +82,12 @@ class Site {
     this.hello(name, [], labels);
   }
 
-  hello(name: string, instances: readonly InstanceReport[] = [], labels: Record<string, string> = {}): void {
+  hello(
+    name: string,
+    instances: readonly InstanceReport[] = [],
+    labels: Record<string, string> = {},
+    runtimes = ['process'],
+  ): void {
     this.#sequences.set(name, 0);
     const version = this.versions.get(name) ?? 0;
     const hello = {
@@ -94,7 +102,7 @@ class Site {
     this.step({
       type: 'childMessageReceived',
       child: name,
-      message: { ...hello, summary: summary(name, labels), instances: [...instances] },
+      message: { ...hello, summary: summary(name, labels, runtimes), instances: [...instances] },
     });
   }
 
@@ -146,9 +154,9 @@ class Site {
   }
 }
 
-function summary(name: string, labels: Record<string, string> = {}): Summary {
+function summary(name: string, labels: Record<string, string> = {}, runtimes = ['process']): Summary {
   const total = { cpuMilli: 1_000, memoryBytes: 2 ** 30, diskBytes: 0 };
-  return summaryOfNode({ name, total, free: total, load: 0, architecture: 'amd64', runtimes: ['process'], labels });
+  return summaryOfNode({ name, total, free: total, load: 0, architecture: 'amd64', runtimes, labels });
 }
 
 function reportOf(id: string, state: InstanceState, reason = ''): InstanceReport {
@@ -379,6 +387,25 @@ describe('an orchestrator', () => {
     const before = site.core.logPosition.index;
     site.pass(60_000, 'n1');
     expect(site.core.logPosition.index).toBe(before);
+  });
+});
+
+describe('what a child is told', () => {
+  it('fits into messages that it takes, however large the scripts are', () => {
+    const site = new Site();
+    site.node('n1');
+    const script = 'é'.repeat(250_000);
+    const resources = { cpu: 0.01, memory: 0 };
+    const large = serviceSpecSchema.parse({ runtime: 'python', script, replicas: 10, resources });
+    site.hello('n1', [], {}, ['python']);
+    site.request({ type: 'applyService', name: 'web', labels: {}, spec: large });
+    expect(site.on('n1')).toHaveLength(10);
+    site.versions.delete('n1');
+    site.told.delete('n1');
+    site.hello('n1', [], {}, ['python']); // it has lost its disk
+    expect(site.on('n1')).toHaveLength(10);
+    for (const message of site.saidToChildren)
+      expect(new TextEncoder().encode(JSON.stringify(message)).length).toBeLessThan(limits.uplinkMessageBytes);
   });
 });
 
