@@ -58,6 +58,8 @@ export class ChildStreams {
   }
 
   arrived(id: string, stream: Duplex): void {
+    // It may break before anybody listens, and an error without a listener would end the process.
+    stream.on('error', () => stream.destroy());
     const awaited = this.#awaited.get(id);
     this.#awaited.delete(id);
     if (awaited) awaited.arrived(stream);
