@@ -51,6 +51,12 @@ export class Observed {
   /** By instance, then by child. */
   readonly #refusals = new Map<string, Map<string, Refusal>>();
   #refusalsCheckedMs = 0;
+  readonly #isInstance: (id: string) => boolean;
+
+  /** `isInstance`: whether there is one of this id. What a child says of others is not kept: it may make up any number. */
+  constructor(isInstance: (id: string) => boolean) {
+    this.#isInstance = isInstance;
+  }
 
   link(child: string, startedAtMs: number): Link {
     const known = this.links.get(child);
@@ -102,6 +108,7 @@ export class Observed {
 
   /** Measured on this clock: the child's may be another. */
   #seen(link: Link, report: InstanceReport, nowMs: number): void {
+    if (!this.#isInstance(report.id)) return;
     link.instances.set(report.id, report);
     if (report.state !== 'RUNNING') link.runs.delete(report.id);
     else if (link.runs.get(report.id)?.restarts !== report.restarts)

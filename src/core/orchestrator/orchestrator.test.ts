@@ -390,6 +390,24 @@ describe('an orchestrator', () => {
   });
 });
 
+describe('a child that speaks of what is not its own', () => {
+  it('changes nothing, shows in no event and takes no room', () => {
+    const site = new Site();
+    for (const name of ['n1', 'n2']) site.node(name);
+    site.request(web());
+    const [own = ''] = site.on('n1');
+    const [foreign = ''] = site.on('n2');
+    site.obey('n1', 'n2');
+    const before = { states: site.states(), events: site.core.eventsAfter(0).length };
+    const madeUp = Array.from({ length: 1_000 }, (_, index) => reportOf(`made-up-${index}`, 'RUNNING'));
+    site.report('n1', [reportOf(foreign, 'FAILED'), ...madeUp], [foreign]);
+    site.pass(5_000, 'n1', 'n2');
+    expect({ states: site.states(), events: site.core.eventsAfter(0).length }).toEqual(before);
+    const known = site.core.viewContext(site.nowMs).observed.links.get('n1')?.instances;
+    expect([...(known?.keys() ?? [])]).toEqual([own]);
+  });
+});
+
 describe('what a child is told', () => {
   it('fits into messages that it takes, however large the scripts are', () => {
     const site = new Site();

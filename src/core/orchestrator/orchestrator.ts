@@ -82,7 +82,7 @@ export class Orchestrator {
   readonly #init: OrchestratorInit;
   readonly #session: ChildSession;
   #state = new OrchestratorState();
-  #observed = new Observed();
+  #observed = this.#newObserved();
   #placer: Placer;
   #leads = false;
   #startedAtMs = 0;
@@ -160,7 +160,7 @@ export class Orchestrator {
     switch (input.type) {
       case 'snapshotRestored':
         this.#state = OrchestratorState.fromJSON(JSON.parse(input.snapshot));
-        this.#observed = new Observed();
+        this.#observed = this.#newObserved();
         this.#placer = new Placer(this.#state, this.#observed, this.#init);
         this.#index = this.#snapshotIndex = input.index;
         return;
@@ -207,6 +207,10 @@ export class Orchestrator {
       default:
         unreachable(input);
     }
+  }
+
+  #newObserved(): Observed {
+    return new Observed((id) => this.#state.instances.has(id));
   }
 
   #propose(command: Command): number {
@@ -359,12 +363,12 @@ export class Orchestrator {
       this.#changed('child', child);
     }
     for (const report of message.changed) this.#instanceReported(child, report);
-    for (const id of message.gone) this.#instanceHeardOf(id);
+    for (const id of message.gone) if (this.#state.instances.get(id)?.child === child) this.#instanceHeardOf(id);
   }
 
   #instanceReported(child: string, report: InstanceReport): void {
     const instance = this.#state.instances.get(report.id);
-    if (!instance) return;
+    if (instance?.child !== child) return; // nothing that this child may speak of
     this.#touch(instance.service);
     this.#changed('instance', instance.id);
     const where = report.node ? `${child}/${report.node}` : child;
