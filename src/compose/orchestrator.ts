@@ -72,7 +72,11 @@ export async function composeOrchestrator(
 
   const warn = (message: string, details: Readonly<Record<string, string | number>>) => logger.warn(details, message);
   const local = profile.works ? new MemoryDownlink({ clock, schedule: (callback) => void setImmediate(callback) }) : null;
-  const broker = profile.broker === undefined ? new EmbeddedBroker({ warn }) : null;
+  const keepsName = (peer: Peer): boolean => {
+    const record = driver.core.state.members.get(peer.name)?.record;
+    return record === undefined || isMember(record, peer);
+  };
+  const broker = profile.broker === undefined ? new EmbeddedBroker({ warn, keepsName }) : null;
   const remote =
     broker ??
     new ExternalDownlink(

@@ -65,7 +65,7 @@ async function wires(port: () => number): Promise<Map<string, TcpProxy>> {
 }
 
 async function embeddedWorld(): Promise<WireWorld> {
-  const broker = new EmbeddedBroker({ warn: () => undefined });
+  const broker = new EmbeddedBroker({ warn: () => undefined, keepsName: () => true });
   const port = await BrokerPort.open(broker, certificates);
   const proxies = await wires(() => port.number);
   const url = (child: string): string => `wss://localhost:${proxies.get(child)?.port}/mqtt`;

@@ -12,6 +12,7 @@ import { Prng } from '../../core/base/prng.ts';
 import { systemClock } from '../system-clock/clock.ts';
 import type { ChildIdentity } from '../tls/dial.ts';
 import { dialOptions } from '../tls/dial.ts';
+import { certificateFingerprint } from '../tls/fingerprint.ts';
 import { EmbeddedBroker } from './embedded-broker.ts';
 import { MqttUplink } from './uplink.ts';
 
@@ -29,12 +30,18 @@ let broker: EmbeddedBroker;
 let port: BrokerPort;
 let parent: Heard<string>;
 let warnings: Heard<string>;
+/** The certificate whose name has gone to another. */
+let replaced: string | null;
 const closers: (() => unknown)[] = [];
 
 beforeEach(async () => {
   parent = new Heard();
   warnings = new Heard();
-  broker = new EmbeddedBroker({ warn: (message, details) => warnings.push(`${message}: ${JSON.stringify(details)}`) });
+  replaced = null;
+  broker = new EmbeddedBroker({
+    warn: (message, details) => warnings.push(`${message}: ${JSON.stringify(details)}`),
+    keepsName: (peer) => peer.certificateFingerprint !== replaced,
+  });
   await broker.open({
     received: (child, message) => parent.push(`${child} ${message.type} ${message.session}`),
     closed: (child) => parent.push(`${child} closed`),
@@ -168,6 +175,32 @@ it('E5: stores nothing: what is to be retained is gone for those who come later'
   await late.subscribeAsync('tendril/v1/n1/#', { qos: 1 });
   await own.publishAsync('tendril/v1/n1/report', JSON.stringify(report('s1', 1)), { qos: 1 });
   expect(await seen.until(1)).toEqual(['tendril/v1/n1/report']);
+});
+
+it('E6: ends what a removed node has left open once another has joined under its name', async () => {
+  const left = await plainClient(n1, 'n1');
+  const watcher = await plainClient(n1, 'watcher');
+  const overheard = new Heard<string>();
+  watcher.on('message', (topic) => overheard.push(topic));
+  await watcher.subscribeAsync('tendril/v1/n1/#', { qos: 1 });
+  replaced = certificateFingerprint(n1.certificatePem);
+  const ended = [closing(left), closing(watcher)];
+  left.publish('tendril/v1/n1/hello', JSON.stringify(hello('stolen')), { qos: 1 });
+  await ended[0];
+  const { uplink, heard } = await node(await certificates.childIdentity('n1'), 'n1');
+  uplink.send(hello('s1'));
+  expect(await parent.until(1)).toEqual(['n1 hello s1']);
+  broker.send('n1', desired('s1', 0));
+  await heard.until(1, (event) => event === 'desired');
+  await ended[1];
+  expect(overheard.all).toEqual([]);
+});
+
+it('refuses subscriptions that a client makes up: any number of them would take any room', async () => {
+  const watcher = await plainClient(n1, 'watcher');
+  for (const filter of ['tendril/v1/n1/made-up', 'tendril/v1/n1/report/#', 'tendril/v1/n1/+/+'])
+    await expect(watcher.subscribeAsync(filter), filter).rejects.toThrow();
+  expect(await watcher.subscribeAsync('tendril/v1/n1/+', { qos: 1 })).toMatchObject([{ qos: 1 }]);
 });
 
 it('limits the connections of one certificate, not of others', async () => {

@@ -9,6 +9,8 @@
  *  E3. What a child says is taken in the order of its arrival, before aedes brings it to watchers (U1, U3).
  *  E4. Who does not read is cut off (limits.uplinkOutgoingBytes); others do not notice (see FanOut).
  *  E5. Nothing outlives a connection: no retained messages, no stored sessions, QoS 1 at most.
+ *  E6. When its name has gone to another certificate, a connection that is still open ends before it hears or says
+ *      anything more.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -17,6 +19,7 @@ import { Aedes, type AedesPublishPacket, type Client, type ConnectPacket, type P
 import mqttPacket from 'mqtt-packet';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { limits } from '../../core/base/limits.ts';
+import type { Peer } from '../../core/model/membership.ts';
 import { type DownMessage, upMessageSchema } from '../../core/model/messages.ts';
 import type { Downlink, DownlinkListener } from '../../ports/uplink.ts';
 import { ChildOrder } from './child-order.ts';
@@ -26,9 +29,10 @@ import { decode, encode, newCounters, type UplinkCounters, type Warn } from './p
 import { mayListen, parseUpTopic, topicOf } from './topics.ts';
 import { streamOf } from './web-socket-stream.ts';
 
-/** Whom the certificate speaks for. */
-export interface BrokerPeer {
-  readonly name: string;
+export interface EmbeddedBrokerComponents {
+  readonly warn: Warn;
+  /** Whether nobody else has the name of this certificate by now: it was removed, and another has joined under its name. */
+  readonly keepsName: (peer: Peer) => boolean;
 }
 
 /** Room for a topic and MQTT's own bytes around a payload. */
@@ -46,13 +50,14 @@ type Refusal = (error?: Error | null) => void;
 export class EmbeddedBroker implements Downlink {
   readonly counters: UplinkCounters = newCounters();
   readonly #warn: Warn;
+  readonly #keepsName: EmbeddedBrokerComponents['keepsName'];
   readonly #sockets = new WebSocketServer({
     noServer: true,
     clientTracking: true,
     perMessageDeflate: false,
     maxPayload: PACKET_BYTES_MAX,
   });
-  readonly #peers = new WeakMap<Client, BrokerPeer>();
+  readonly #peers = new WeakMap<Client, Peer>();
   readonly #connections = new Map<string, number>();
   /** The nodes' own connections, by name (E1). */
   readonly #links = new Map<string, Client>();
@@ -63,8 +68,9 @@ export class EmbeddedBroker implements Downlink {
   #aedes: Aedes | null = null;
   #listener: DownlinkListener | null = null;
 
-  constructor(components: { readonly warn: Warn }) {
+  constructor(components: EmbeddedBrokerComponents) {
     this.#warn = components.warn;
+    this.#keepsName = components.keepsName;
   }
 
   async open(listener: DownlinkListener): Promise<void> {
@@ -99,7 +105,7 @@ export class EmbeddedBroker implements Downlink {
   }
 
   /** Takes over an upgrade request whose TLS peer is `peer`. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: BrokerPeer): void {
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, peer: Peer): void {
     const aedes = this.#aedes;
     const open = this.#connections.get(peer.name) ?? 0;
     if (aedes === null || open > limits.uplinkWatchers) {
@@ -144,7 +150,7 @@ export class EmbeddedBroker implements Downlink {
     this.#sockets.close();
   }
 
-  #attach(aedes: Aedes, webSocket: WebSocket, request: IncomingMessage, peer: BrokerPeer): void {
+  #attach(aedes: Aedes, webSocket: WebSocket, request: IncomingMessage, peer: Peer): void {
     const { name } = peer;
     this.#connections.set(name, (this.#connections.get(name) ?? 0) + 1);
     webSocket.once('close', () => {
@@ -161,7 +167,7 @@ export class EmbeddedBroker implements Downlink {
     this.#peers.set(aedes.handle(streamOf(webSocket), request), peer);
   }
 
-  #peerOf(client: Client | null): BrokerPeer | undefined {
+  #peerOf(client: Client | null): Peer | undefined {
     return client ? this.#peers.get(client) : undefined;
   }
 
@@ -209,6 +215,11 @@ export class EmbeddedBroker implements Downlink {
   }
 
   #publishing(client: Client | null, packet: PublishPacket, done: Refusal): void {
+    const peer = this.#peerOf(client);
+    if (peer && !this.#keepsName(peer)) {
+      done(new Error('its name belongs to another certificate'));
+      return;
+    }
     const name = this.#speakerOf(client);
     const target = parseUpTopic(packet.topic);
     if (name === null || target?.child !== name || packet.qos > 1) {
@@ -242,6 +253,11 @@ export class EmbeddedBroker implements Downlink {
   }
 
   #forwarding(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
+    const peer = this.#peerOf(client);
+    if (peer && !this.#keepsName(peer)) {
+      client.conn.destroy(new Error('its name belongs to another certificate'));
+      return null;
+    }
     if (client.conn.writableLength <= limits.uplinkOutgoingBytes) return packet;
     client.conn.destroy(new Error('it does not read what is sent to it'));
     return null;

@@ -10,7 +10,8 @@ const ROOT = 'tendril/v1';
 export const UP_TOPICS = ['hello', 'report', 'gone'] as const;
 export type UpTopic = (typeof UP_TOPICS)[number];
 /** Said by the parent; `close` asks the child to begin a new session. */
-export type DownTopic = 'desired' | 'stream' | 'close';
+export const DOWN_TOPICS = ['desired', 'stream', 'close'] as const;
+export type DownTopic = (typeof DOWN_TOPICS)[number];
 
 /**
  * Behind an external broker only: whether the orchestrator is there. The one retained message. `_` is no
@@ -34,7 +35,9 @@ export function parseUpTopic(topic: string): { readonly child: string; readonly 
   return child !== undefined && leaf !== undefined && isName(child) ? { child, leaf } : null;
 }
 
-/** Whether a client with this child's certificate may listen there. */
+const LISTEN_TO: readonly string[] = [...UP_TOPICS, ...DOWN_TOPICS, '#', '+'];
+
+/** Whether a client with this child's certificate may listen there. Not to whatever it makes up: subscriptions take room. */
 export function mayListen(child: string, filter: string): boolean {
-  return filter === PARENT_TOPIC || filter.startsWith(`${ROOT}/${child}/`);
+  return filter === PARENT_TOPIC || LISTEN_TO.some((leaf) => filter === `${ROOT}/${child}/${leaf}`);
 }

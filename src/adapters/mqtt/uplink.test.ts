@@ -25,7 +25,7 @@ const uplinks: MqttUplink[] = [];
 
 beforeEach(async () => {
   parent = new Heard();
-  broker = new EmbeddedBroker({ warn: () => undefined });
+  broker = new EmbeddedBroker({ warn: () => undefined, keepsName: () => true });
   await broker.open({
     received: (child, message) => parent.push(`${child} ${message.type}`),
     closed: (child) => parent.push(`${child} closed`),
