@@ -28,7 +28,7 @@ export interface RunResult {
   readonly convergedMs: number;
 }
 
-export interface RunFailure {
+interface RunFailure {
   readonly knobs: Knobs;
   readonly error: unknown;
   readonly lastLines: readonly string[];
