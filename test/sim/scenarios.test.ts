@@ -237,6 +237,26 @@ it('tries the next choice after a refusal', async () => {
   expect([...s.places('one'), ...s.places('two')].sort()).toEqual(['c1/n1', 'c2/n1']);
 });
 
+it('takes the last word when an instance was taken away and given again while its cluster was not listening', async () => {
+  const s = await Scenario.boot({ clusters: 1 }, 1);
+  const spec = { replicas: 1, ports: [{ name: 'http', hostPort: 8080 }] };
+  await s.apply('one', spec);
+  await s.settled();
+  await s.apply('two', spec);
+  const given = () => s.root.driver?.core.state.instances.get('two-2')?.child;
+  const cluster = s.world.cluster('c1');
+  await s.world.until(() => cluster.driver?.core.state.services.has('parent:two-2') ?? false, MINUTE, 'c1 is asked');
+  s.world.network.block('root', 'c1', ['down']);
+  await s.world.until(() => given() === null, MINUTE, 'the root hears that it is refused');
+  await s.world.until(() => given() === 'c1', MINUTE, 'it is offered again, and c1 has heard of neither');
+  s.world.network.break('root', 'c1');
+  await s.world.submit(s.root, { type: 'deleteService', name: 'one' });
+  await s.world.run(SECOND);
+  s.reconnect('c1');
+  await s.settled();
+  expect(s.places('two')).toEqual(['c1/n1']);
+});
+
 it('says why an instance waits, and places it when there is room', async () => {
   const s = await Scenario.boot({}, 1);
   await s.apply('big', { replicas: 3, resources: { cpu: 1.5 } });
@@ -278,21 +298,6 @@ it('places the work of a removed node elsewhere', async () => {
   s.world.takeAway(s.world.node('n1'));
   await s.settled();
   expect(s.places('web')).toHaveLength(3);
-});
-
-it('keeps a refusal over a reboot: no node starts what its orchestrator has given to another', async () => {
-  const s = await Scenario.boot({ clusters: 0 }, 2);
-  const spec = { replicas: 1, ports: [{ name: 'http', hostPort: 8080 }], resources: { cpu: 0.1 } };
-  await s.apply('one', { ...spec, placement: { node: 'n1' } });
-  await s.settled();
-  s.world.node('n1').cutPower();
-  await s.apply('two', spec);
-  s.world.start(s.world.node('n1'));
-  await s.settled();
-  s.world.node('n1').cutPower();
-  s.world.start(s.world.node('n1'));
-  await s.settled();
-  expect(s.places('two')).toEqual(['n2']);
 });
 
 it('writes nothing and says nothing but heartbeats in an hour without work', async () => {
