@@ -28,12 +28,6 @@ export interface RunResult {
   readonly convergedMs: number;
 }
 
-interface RunFailure {
-  readonly knobs: Knobs;
-  readonly error: unknown;
-  readonly lastLines: readonly string[];
-}
-
 export async function runSeed(seed: number, print: ((line: string) => void) | null = null): Promise<RunResult> {
   return await runKnobs(knobsOf(seed), print);
 }

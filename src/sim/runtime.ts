@@ -58,7 +58,6 @@ export class Host {
   readonly #runtimes = new Map<RuntimeName, SimRuntime>();
   /** Starts under way. */
   readonly #starting = new Set<() => void>();
-  startsFailed = 0;
   #boots = 0;
 
   constructor(components: HostComponents, init: HostInit) {
@@ -119,7 +118,6 @@ export class Host {
         this.#components.trace.add(this.name, `starts ${id}${fails ? ' in vain' : ''}`);
         if (fails) {
           this.startsOf(id).causes += 1;
-          this.startsFailed += 1;
           if (runtime.life.alive) reject(new CodedError('runtime_failed', 'simulated'));
           return;
         }
