@@ -10,6 +10,9 @@ export const EARTH_RADIUS_KM = 6371.0088;
 /** No two places are farther apart, up to the error of the sphere. */
 export const HALF_WAY_ROUND_KM = Math.PI * EARTH_RADIUS_KM;
 
+/** A circle of this radius holds every place; to whole metres. */
+const WHOLE_GLOBE_KM = Math.ceil(HALF_WAY_ROUND_KM * 1000) / 1000;
+
 const RADIANS_PER_DEGREE = Math.PI / 180;
 const KM_PER_DEGREE = EARTH_RADIUS_KM * RADIANS_PER_DEGREE;
 
@@ -56,7 +59,7 @@ export function enclose(circles: readonly Circle[]): { position: { latitude: num
   let radiusKm = 0;
   for (const circle of circles) radiusKm = Math.max(radiusKm, distanceKm(position, circle.position) + circle.radiusKm);
   // To whole metres, upwards: nobody stands outside, and equal circles stay equal.
-  return { position, radiusKm: Math.max(0, Math.ceil(radiusKm * 1000 - 1e-6)) / 1000 };
+  return { position, radiusKm: Math.min(Math.max(0, Math.ceil(radiusKm * 1000 - 1e-6)) / 1000, WHOLE_GLOBE_KM) };
 }
 
 function meanOf(circles: readonly Circle[], axis: keyof Point): number {

@@ -9,7 +9,7 @@
  *  H4. A requirement fits some node if and only if it fits a point that no other dominates. While there are
  *      no more than half the limit of those, they are kept exactly: then rounding hides no fit.
  */
-import type { FreePoint, ResourceVector } from '../model/summary.ts';
+import { type FreePoint, type ResourceVector, SUMMARY_MAX } from '../model/summary.ts';
 import { dominates, largestOf, ZERO } from './vectors.ts';
 
 /** All the points as one histogram, equal ones counted together, in any order. */
@@ -19,7 +19,7 @@ export function mergePoints(lists: Iterable<readonly FreePoint[]>): FreePoint[] 
     for (const { free, count } of list) {
       const key = `${free.cpuMilli}/${free.memoryBytes}/${free.diskBytes}`;
       const known = merged.get(key);
-      if (known) known.count += count;
+      if (known) known.count = Math.min(known.count + count, SUMMARY_MAX.nodes);
       else merged.set(key, { free, count });
     }
   return [...merged.values()];

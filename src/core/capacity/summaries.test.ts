@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { limits } from '../base/limits.ts';
-import { type Summary, summarySchema, UNCLEAR } from '../model/summary.ts';
+import { SUMMARY_MAX, type Summary, summarySchema, UNCLEAR } from '../model/summary.ts';
 import { distanceKm } from './geo.ts';
 import { mergeSummaries, type NodeCapacity, summaryOfNode } from './summaries.ts';
 import { dominates, fits, subtract } from './vectors.ts';
@@ -201,5 +201,61 @@ describe('summaries', () => {
     expect(flat.namesComplete).toBe(false);
     expect(flat.nodeNames).toHaveLength(limits.summaryNodes);
     expect(nested).toEqual(flat);
+  });
+});
+
+describe('what children make up', () => {
+  const extreme = (max: number) => fc.oneof(fc.constantFrom(0, 1e-300, 1, max), fc.double({ min: 0, max, noNaN: true }));
+  const amounts = fc.record({
+    cpuMilli: extreme(SUMMARY_MAX.amount),
+    memoryBytes: extreme(SUMMARY_MAX.amount),
+    diskBytes: extreme(SUMMARY_MAX.amount),
+  });
+  const count = fc.constantFrom(1, 7, SUMMARY_MAX.nodes);
+  const position = fc.record({ latitude: fc.constantFrom(-90, 0, 90), longitude: fc.constantFrom(-180, 0, 180) });
+  const group = fc.record(
+    {
+      architecture: fc.constantFrom('amd64', UNCLEAR),
+      runtimes: fc.constant<string[]>(['process']),
+      labels: fc.constant({}),
+      unclearLabels: fc.constant<string[]>([]),
+      position,
+      radiusKm: extreme(SUMMARY_MAX.radiusKm),
+      largest: amounts,
+      points: fc.array(fc.record({ free: amounts, count }), { minLength: 1, maxLength: 40 }),
+    },
+    { requiredKeys: ['architecture', 'runtimes', 'labels', 'unclearLabels', 'radiusKm', 'largest', 'points'] },
+  );
+  const madeUp = fc.record({
+    nodes: fc.constantFrom(0, 1, SUMMARY_MAX.nodes),
+    total: amounts,
+    free: amounts,
+    load: extreme(SUMMARY_MAX.load),
+    groups: fc.array(group, { maxLength: 6 }),
+    nodeNames: fc.constant<string[]>(['n1']),
+    namesComplete: fc.boolean(),
+  });
+
+  it('merges to what a parent takes: one node that lies does not cost its cluster the link', () => {
+    fc.assert(
+      fc.property(fc.array(madeUp, { minLength: 1, maxLength: 5 }), (summaries) => {
+        for (const summary of summaries) expect(summarySchema.safeParse(summary).error).toBeUndefined();
+        const said: unknown = JSON.parse(JSON.stringify(mergeSummaries(summaries)));
+        expect(summarySchema.safeParse(said).error).toBeUndefined();
+      }),
+    );
+  });
+
+  it('is refused where sums would overflow, and where a group has no nodes', () => {
+    const honest = summaryOfNode(node('n1'));
+    const [first] = honest.groups;
+    const lies: readonly Partial<Record<keyof Summary, unknown>>[] = [
+      { load: 1e308 },
+      { nodes: 1e308 },
+      { free: { ...honest.free, memoryBytes: 1e308 } },
+      { groups: [{ ...first, points: [] }] },
+      { groups: [{ ...first, points: [{ free: honest.free, count: Number.MAX_SAFE_INTEGER }] }] },
+    ];
+    for (const lie of lies) expect(summarySchema.safeParse({ ...honest, ...lie }).success, JSON.stringify(lie)).toBe(false);
   });
 });

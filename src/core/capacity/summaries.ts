@@ -11,7 +11,7 @@
  */
 import { limits } from '../base/limits.ts';
 import type { Position } from '../model/service.ts';
-import type { ResourceVector, Summary } from '../model/summary.ts';
+import { type ResourceVector, SUMMARY_MAX, type Summary } from '../model/summary.ts';
 import { canonicalArchitecture } from './architecture.ts';
 import { compareText, gather } from './groups.ts';
 import { limitPoints, mergePoints } from './points.ts';
@@ -63,9 +63,9 @@ export function mergeSummaries(summaries: readonly Summary[]): Summary {
   let namesComplete = true;
   const names = new Set<string>();
   for (const summary of summaries) {
-    nodes += summary.nodes;
-    total = add(total, summary.total);
-    free = add(free, summary.free);
+    nodes = Math.min(nodes + summary.nodes, SUMMARY_MAX.nodes);
+    total = limited(add(total, summary.total));
+    free = limited(add(free, summary.free));
     load += summary.load * summary.nodes;
     namesComplete &&= summary.namesComplete;
     for (const name of summary.nodeNames) names.add(name);
@@ -78,10 +78,19 @@ export function mergeSummaries(summaries: readonly Summary[]): Summary {
     nodes,
     total,
     free,
-    load: nodes > 0 ? load / nodes : 0,
+    load: nodes > 0 ? Math.min(load / nodes, SUMMARY_MAX.load) : 0,
     groups: groups.map((group) => ({ ...group, points: limitPoints(mergePoints([group.points]), limits.summaryPoints) })),
     // The first in the alphabet: the same ones, however the tree is nested.
     nodeNames: [...names].sort(compareText).slice(0, limits.summaryNodes),
     namesComplete: namesComplete && names.size <= limits.summaryNodes,
+  };
+}
+
+function limited({ cpuMilli, memoryBytes, diskBytes }: ResourceVector): ResourceVector {
+  const { amount } = SUMMARY_MAX;
+  return {
+    cpuMilli: Math.min(cpuMilli, amount),
+    memoryBytes: Math.min(memoryBytes, amount),
+    diskBytes: Math.min(diskBytes, amount),
   };
 }

@@ -9,14 +9,18 @@ import { labelsSchema, nameSchema, positionSchema } from './service.ts';
 /** Stands for what a summary no longer tells apart. No label key, architecture or runtime is called so. */
 export const UNCLEAR = '*';
 
-const whole = z.number().check(z.minimum(0));
+/** Beyond anything that there is, and far from what sums of them could overflow: a merge stays a summary whatever a child says. */
+export const SUMMARY_MAX = { amount: 1e24, nodes: 1e9, load: 1e6, radiusKm: 20_040 } as const;
+
+const whole = z.number().check(z.minimum(0), z.maximum(SUMMARY_MAX.amount));
+const nodeCount = z.int().check(z.maximum(SUMMARY_MAX.nodes));
 
 /** Amounts of what is reserved when an instance is placed: thousandths of a core, bytes, bytes. */
 export const resourceVectorSchema = z.strictObject({ cpuMilli: whole, memoryBytes: whole, diskBytes: whole });
 export type ResourceVector = z.output<typeof resourceVectorSchema>;
 
 /** `count` nodes that each still have (at least) `free`. */
-const pointSchema = z.strictObject({ free: resourceVectorSchema, count: z.int().check(z.minimum(1)) });
+const pointSchema = z.strictObject({ free: resourceVectorSchema, count: nodeCount.check(z.minimum(1)) });
 export type FreePoint = z.output<typeof pointSchema>;
 
 /**
@@ -36,19 +40,19 @@ const groupSchema = z.strictObject({
   /** Where they stand; of several, the middle. */
   position: z.optional(positionSchema),
   /** How far from `position` the farthest of them stands. */
-  radiusKm: whole,
+  radiusKm: z.number().check(z.minimum(0), z.maximum(SUMMARY_MAX.radiusKm)),
   /** Per resource, the most that any of the nodes has when nothing runs there. */
   largest: resourceVectorSchema,
-  points: z.array(pointSchema).check(z.maxLength(limits.summaryPoints)),
+  points: z.array(pointSchema).check(z.minLength(1), z.maxLength(limits.summaryPoints)),
 });
 export type SummaryGroup = z.output<typeof groupSchema>;
 
 export const summarySchema = z.strictObject({
-  nodes: whole,
+  nodes: nodeCount.check(z.minimum(0)),
   total: resourceVectorSchema,
   free: resourceVectorSchema,
   /** CPU in use, 0 to 1, as measured; the mean over nodes. Advice for ranking, never a promise. */
-  load: whole,
+  load: z.number().check(z.minimum(0), z.maximum(SUMMARY_MAX.load)),
   groups: z.array(groupSchema).check(z.maxLength(limits.summaryGroups)),
   /** Names of the nodes, as far as they fit. */
   nodeNames: z.array(nameSchema).check(z.maxLength(limits.summaryNodes)),
