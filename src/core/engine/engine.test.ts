@@ -221,15 +221,15 @@ describe('an engine', () => {
     expect(node.did('retireInstance')).toHaveLength(1);
   });
 
-  it('says as much of a long reason as a report may carry: one that is refused would cost the link', () => {
+  it('says of a long or strange reason what a report may carry: one that is refused would cost the link', () => {
     const node = new Node();
     node.connect();
     node.want([assignment('web-1')]);
     // Twice: after the first time it starts again at once.
     for (let failed = 0; failed < 2; failed += 1)
-      node.step({ type: 'instanceStartFailed', id: 'web-1', reason: `not found: ${'x'.repeat(30_000)}` });
+      node.step({ type: 'instanceStartFailed', id: 'web-1', reason: `not\n\u001b[2Jfound: ${'x'.repeat(30_000)}` });
     expect(node.stateOf('web-1')).toBe('FAILED');
-    expect(JSON.stringify(node.said())).toContain('not found: xxx');
+    expect(JSON.stringify(node.said())).toContain('not [2Jfound: xxx');
     for (const message of node.said()) expect(upMessageSchema.safeParse(message).error).toBeUndefined();
   });
 });

@@ -22,9 +22,12 @@ const session = z.string().check(z.minLength(1), z.maxLength(64));
 const version = z.int().check(z.minimum(0));
 const instanceId = z.string().check(z.regex(/^[a-z0-9][a-z0-9.-]{0,126}$/));
 
+/** People read it in terminals, where a control character of a node that lies could write anything anywhere. */
+const printable = z.regex(/^\P{Cc}*$/u, 'no control characters');
+
 export const endpointSchema = z.strictObject({
   name: z.string().check(z.maxLength(63)),
-  address: z.string().check(z.maxLength(253)),
+  address: z.string().check(z.maxLength(253), printable),
   port: z.int().check(z.minimum(1), z.maximum(65535)),
 });
 export type Endpoint = z.output<typeof endpointSchema>;
@@ -34,9 +37,9 @@ export const instanceReportSchema = z.strictObject({
   id: instanceId,
   state: z.enum(INSTANCE_STATES),
   /** Why it is so, for a person to read; empty when there is nothing to say. */
-  reason: z.string().check(z.maxLength(limits.reasonLength)),
+  reason: z.string().check(z.maxLength(limits.reasonLength), printable),
   /** Where below the child it runs: empty on a node itself, `n2` when a cluster put it on its node n2. */
-  node: z.string().check(z.maxLength(limits.nodePathLength)),
+  node: z.string().check(z.maxLength(limits.nodePathLength), printable),
   endpoints: z.array(endpointSchema).check(z.maxLength(limits.ports)),
   restarts: z.int().check(z.minimum(0)),
   /** When it came into this state, child's clock. */
@@ -45,9 +48,10 @@ export const instanceReportSchema = z.strictObject({
 });
 export type InstanceReport = z.output<typeof instanceReportSchema>;
 
-/** As much of it as a report may carry: a longer one would have the whole message refused, and the link with it. */
+/** As much of it as a report may carry, in one line: else the whole message would be refused, and the link with it. */
 export function reportedReason(reason: string): string {
-  return reason.length <= limits.reasonLength ? reason : `${reason.slice(0, limits.reasonLength - 4)} ...`;
+  const line = reason.replace(/\p{Cc}+/gu, ' ');
+  return line.length <= limits.reasonLength ? line : `${line.slice(0, limits.reasonLength - 4)} ...`;
 }
 
 /** An instance that the child shall run. */
@@ -64,7 +68,7 @@ export const helloSchema = z.strictObject({
   protocol: z.literal(UPLINK_VERSION),
   session,
   kind: z.enum(['node', 'cluster']),
-  software: z.string().check(z.maxLength(64)),
+  software: z.string().check(z.maxLength(64), printable),
   /** The parent's state that the child knows: its epoch and the version of this child's desired state. */
   epoch: z.string().check(z.maxLength(64)),
   version,

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { limits } from '../base/limits.ts';
+import { instanceReportSchema, reportedReason } from './messages.ts';
+
+const report = {
+  id: 'web-1',
+  state: 'FAILED',
+  reason: '',
+  node: '',
+  endpoints: [],
+  restarts: 0,
+  sinceMs: 1,
+  exitCode: null,
+} as const;
+
+it.each(['exited with code 1', 'zwölf Kerne ✓', 'x'.repeat(50_000), 'first line\nsecond\u001b[2J line\u0000\u009b'])(
+  'reports %j in words that a parent takes',
+  (reason) => {
+    const said = { ...report, reason: reportedReason(reason) };
+    expect(instanceReportSchema.safeParse(said).error).toBeUndefined();
+    expect(said.reason.slice(0, 4)).toBe(reason.slice(0, 4));
+  },
+);
+
+it.each([
+  { reason: '\u001b]0;not your terminal\u0007' },
+  { reason: 'x'.repeat(limits.reasonLength + 1) },
+  { node: 'n1\n' },
+  { endpoints: [{ name: 'http', address: '\u001b[2J', port: 80 }] },
+])('takes no report with %j', (lie) => {
+  expect(instanceReportSchema.safeParse({ ...report, ...lie }).success).toBe(false);
+});
