@@ -71,6 +71,8 @@ export class AdmissionDesk {
     const { id: tokenId, secret } = accepted(parseToken(tokenText));
     const secretHash = hashSecret(secret);
     accepted(checkToken(registry.token(tokenId), secretHash, nowMs));
+    // Kept for the node in the orchestrator's own process, also while there is none: it would take over the other's place.
+    if (name === this.#init.orchestratorName) throw new CodedError('name_taken', name);
     const { publicKeyFingerprint } = await signer.readRequest(csrPem);
     const request: AdmissionRequest = { tokenId, secretHash, name, kind, publicKeyFingerprint, nowMs };
     accepted(admit(request, registry.token(tokenId), registry.child(name)), name);

@@ -102,6 +102,11 @@ describe('joining', () => {
     expect([...site.tokens.values()].map(({ usesLeft }) => usesLeft)).toEqual([0, 1]);
   });
 
+  it('keeps the name of the orchestrator for the node in its own process', async () => {
+    await expect(join({ name: 'root' })).rejects.toMatchObject({ code: 'name_taken' });
+    expect(site.commits).toBe(0);
+  });
+
   it('lets one of two through that race for the last use of a token', async () => {
     const token = site.token();
     const outcomes = await Promise.allSettled([
