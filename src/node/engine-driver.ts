@@ -50,6 +50,8 @@ export class EngineDriver {
   #stepping = false;
   #cancelWake: (() => void) | null = null;
   #cancelLook: (() => void) | null = null;
+  /** Ends of the pauses before something is tried again. */
+  readonly #pauses = new Set<() => void>();
   #closed = false;
   #saving: Promise<void> = Promise.resolve();
   parentConnected = false;
@@ -103,7 +105,7 @@ export class EngineDriver {
     this.#cancelLook = this.#components.clock.startTimer(LOOK_FOR_RUNTIMES_MS, () => {
       this.#look(missing)
         .then((appeared) => this.#lookForRuntimes([...present, ...appeared]))
-        .catch(this.#components.onFailure);
+        .catch(this.#failed);
     });
   }
 
@@ -129,6 +131,7 @@ export class EngineDriver {
     this.#closed = true;
     this.#cancelWake?.();
     this.#cancelLook?.();
+    for (const end of [...this.#pauses]) end();
     await this.#parentLink.close();
     await this.#saving;
     for (const runtime of this.#runtimes.values()) await runtime.close();
@@ -156,6 +159,11 @@ export class EngineDriver {
     this.#sleep();
   }
 
+  /** Once it is closed, what could not be done is the next start's business. */
+  readonly #failed = (error: Error): void => {
+    if (!this.#closed) this.#components.onFailure(error);
+  };
+
   #sleep(): void {
     this.#cancelWake?.();
     const delayMs = Math.min(Math.max(this.core.nextWakeMs() - this.#components.clock.nowMs(), 0), WAKE_MAX_MS);
@@ -166,23 +174,23 @@ export class EngineDriver {
   }
 
   #perform(effect: EngineEffect): void {
-    const { logger, onFailure } = this.#components;
+    const { logger } = this.#components;
     switch (effect.type) {
       case 'saveWishes':
         this.#save(effect.wishes);
         return;
       case 'startInstance':
-        this.#start(effect).catch(onFailure);
+        this.#start(effect).catch(this.#failed);
         return;
       case 'stopInstance':
         this.#stop(effect)
           .then(() => this.#take({ type: 'instanceStopped', id: effect.id }))
-          .catch(onFailure);
+          .catch(this.#failed);
         return;
       case 'retireInstance':
         this.#retire(effect)
           .then(() => this.#take({ type: 'instanceRetired', id: effect.id }))
-          .catch(onFailure);
+          .catch(this.#failed);
         return;
       case 'sendToParent':
         this.#parentLink.send(effect.message);
@@ -196,12 +204,12 @@ export class EngineDriver {
 
   /** In order, one at a time: the newest wishes must be the last on disk. */
   #save(wishes: SavedWishes): void {
-    const { store, onFailure } = this.#components;
+    const { store } = this.#components;
     const content = new TextEncoder().encode(JSON.stringify(wishes));
     this.#saving = this.#saving
       .then(() => this.#untilDone('saving wishes', () => store.write(WISHES, content)))
       .then(() => this.#take({ type: 'wishesSaved', epoch: wishes.epoch, version: wishes.version }))
-      .catch(onFailure);
+      .catch(this.#failed);
   }
 
   async #start({ assignment, endpoints }: Extract<EngineEffect, { type: 'startInstance' }>): Promise<void> {
@@ -250,11 +258,24 @@ export class EngineDriver {
         await action();
         return;
       } catch (error) {
+        // Whoever closes does not wait for a disk or for Docker; the next start sees to what is left.
         if (!(error instanceof CodedError) || this.#closed) throw error;
         this.#components.logger.warn({ code: error.code, problem: error.message, againInMs: pauseMs }, `${what} failed`);
       }
-      await new Promise<void>((resolve) => this.#components.clock.startTimer(pauseMs, resolve));
+      await this.#pause(pauseMs);
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        cancel();
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const cancel = this.#components.clock.startTimer(ms, end);
+      this.#pauses.add(end);
+    });
   }
 
   /** null when the runtime has gone again: then it is looked for later. */

@@ -34,6 +34,8 @@ export interface OrchestratorDriverComponents {
 /** How often time alone is looked at: losses, expired pauses, deadlines. */
 const TICK_MS = 500;
 
+const SHUTTING_DOWN = { ok: false, error: { code: 'unavailable', what: 'shutting down', details: [] } } as const;
+
 export interface Changed {
   readonly kind: 'service' | 'instance' | 'child';
   readonly name: string;
@@ -85,6 +87,7 @@ export class OrchestratorDriver {
 
   /** Resolves when the request is committed or refused. */
   submit(request: ClientRequest, idempotencyKey?: string): Promise<Result<RequestOutcome, RequestRefusal>> {
+    if (this.#closed) return Promise.resolve(SHUTTING_DOWN);
     return new Promise((resolve) => {
       const ticket = this.#nextTicket++;
       this.#tickets.set(ticket, resolve);
@@ -108,8 +111,7 @@ export class OrchestratorDriver {
     await this.#parentLink?.close();
     await this.#components.downlink.close();
     await this.#components.log.close();
-    for (const answer of this.#tickets.values())
-      answer({ ok: false, error: { code: 'unavailable', what: 'shutting down', details: [] } });
+    for (const answer of this.#tickets.values()) answer(SHUTTING_DOWN);
     this.#tickets.clear();
   }
 
