@@ -47,7 +47,7 @@ async function demonstrate(once: boolean): Promise<number> {
   if (!once) clearTimeout(bound);
   // Whoever reads has gone.
   process.stdout.on('error', () => interrupt.abort());
-  const paint = painter(process.stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
+  const paint = painter(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
   const steps = new Steps(process.stdout, paint);
   const startedMs = performance.now();
 
