@@ -15,12 +15,7 @@ import type {
   TokenRole,
   TokenView,
 } from '../core/model/views.ts';
-
-export interface LogOptions {
-  readonly follow: boolean;
-  readonly tailLines?: number | undefined;
-  readonly signal: AbortSignal;
-}
+import type { LogQuery } from '../ports/runtime.ts';
 
 export interface Backend {
   status(): StatusView;
@@ -38,7 +33,7 @@ export interface Backend {
   /** A request retried with the same key within memory is applied once and answered as before. */
   submit(request: ClientRequest, idempotencyKey?: string): Promise<Result<RequestOutcome, RequestRefusal>>;
   /** What an instance wrote, wherever below it runs. Rejects with a CodedError. */
-  instanceLogs(id: string, options: LogOptions): Promise<Readable>;
+  instanceLogs(id: string, options: LogQuery): Promise<Readable>;
   /** A connection on which the child (a cluster) serves its own API; the child dialled it. Rejects with a CodedError. */
   dialChild(child: string): Promise<Duplex>;
   /** The role behind a bearer token. */

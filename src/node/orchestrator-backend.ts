@@ -18,22 +18,17 @@ import { parentKey } from '../core/orchestrator/services.ts';
 import type { InstanceRecord } from '../core/orchestrator/state.ts';
 import { childView, instanceView, serviceView, tokenViews } from '../core/orchestrator/views.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { LogQuery } from '../ports/runtime.ts';
 import type { OrchestratorDriver } from './orchestrator-driver.ts';
-
-export interface LogOptions {
-  readonly follow: boolean;
-  readonly tailLines?: number | undefined;
-  readonly signal: AbortSignal;
-}
 
 export interface BackendComponents {
   readonly driver: OrchestratorDriver;
   readonly clock: Clock;
   readonly dialChild: (child: string) => Promise<Duplex>;
   /** Reads an instance's output from the child that has it, over a connection that the child dialled. */
-  readonly readLogs: (connection: Duplex, instance: string, options: LogOptions) => Promise<Readable>;
+  readonly readLogs: (connection: Duplex, instance: string, options: LogQuery) => Promise<Readable>;
   /** The same on the node inside this process. */
-  readonly readLocalLogs: ((instance: string, options: LogOptions) => Readable) | null;
+  readonly readLocalLogs: ((instance: string, options: LogQuery) => Readable) | null;
   readonly checkToken: (
     text: string,
     find: (id: string) => TokenRecord | undefined,
@@ -139,7 +134,7 @@ export class OrchestratorBackend {
     return refusal ?? this.#components.driver.submit(request, idempotencyKey);
   }
 
-  async instanceLogs(id: string, options: LogOptions): Promise<Readable> {
+  async instanceLogs(id: string, options: LogQuery): Promise<Readable> {
     const { dialChild, readLogs, readLocalLogs } = this.#components;
     const instance = this.#instanceToRead(id);
     if (!instance) throw new CodedError('not_found', `instance ${id}`);

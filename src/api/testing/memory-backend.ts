@@ -13,7 +13,8 @@ import type {
   TokenRole,
   TokenView,
 } from '../../core/model/views.ts';
-import type { Backend, LogOptions } from '../backend.ts';
+import type { LogQuery } from '../../ports/runtime.ts';
+import type { Backend } from '../backend.ts';
 
 type Outcome = Result<RequestOutcome, RequestRefusal>;
 
@@ -33,7 +34,7 @@ export class MemoryBackend implements Backend {
   /** By cluster: makes a connection on which it serves its API. */
   readonly dialling = new Map<string, () => Promise<Duplex>>();
   /** By instance: what it writes. */
-  readonly logs = new Map<string, (options: LogOptions) => Readable>();
+  readonly logs = new Map<string, (options: LogQuery) => Readable>();
   /** Every write that came through, in order. */
   readonly submitted: ClientRequest[] = [];
 
@@ -181,7 +182,7 @@ export class MemoryBackend implements Backend {
     }
   }
 
-  instanceLogs(id: string, options: LogOptions): Promise<Readable> {
+  instanceLogs(id: string, options: LogQuery): Promise<Readable> {
     const logs = this.logs.get(id);
     return logs ? Promise.resolve(logs(options)) : Promise.reject(new CodedError('not_found', `instance ${id}`));
   }
