@@ -27,7 +27,7 @@ export async function waitForServices(
   const isDone = (name: string) => (until === 'gone' ? !services.has(name) : runs(services.get(name)));
   const started = shell.nowMs();
   const progress = new Progress(shell);
-  const messages = follow(client, ['service', 'instance'], { interrupted: shell.interrupted, lost: () => {} });
+  const messages = follow(client, ['service', 'instance'], { lost: () => {} });
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<'timeout'>((resolve) => {
     timer = setTimeout(() => resolve('timeout'), timeoutMs);

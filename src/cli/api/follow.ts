@@ -9,7 +9,6 @@ import { Exit } from '../exit-codes.ts';
 import type { ApiClient, WatchKind, WatchMessage } from './api-client.ts';
 
 export interface FollowOptions {
-  readonly interrupted: AbortSignal;
   /** Told once each time the connection is gone. */
   readonly lost: () => void;
 }
@@ -54,8 +53,9 @@ export async function* follow(
     } catch (error) {
       if (!(error instanceof CodedError) || error.code !== 'unreachable' || !synced || ++failures > FAILURES_MAX) throw error;
     }
+    if (client.transport.ended.aborted) throw new Exit('interrupted');
     if (failures <= 1) options.lost();
-    await delay(RECONNECT_MS, undefined, { signal: options.interrupted }).catch(() => {
+    await delay(RECONNECT_MS, undefined, { signal: client.transport.ended }).catch(() => {
       throw new Exit('interrupted');
     });
   }

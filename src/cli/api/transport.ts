@@ -40,13 +40,22 @@ class Lost extends Error {}
 
 export class Transport {
   readonly #target: Target;
-  readonly #interrupted: AbortSignal;
+  readonly #ending = new AbortController();
+  readonly #leave: () => void;
   #agent: Promise<Agent> | null = null;
   certificate: ServerCertificate | null = null;
 
   constructor(target: Target, interrupted: AbortSignal) {
     this.#target = target;
-    this.#interrupted = interrupted;
+    const end = () => this.#ending.abort();
+    if (interrupted.aborted) end();
+    interrupted.addEventListener('abort', end, { once: true });
+    this.#leave = () => interrupted.removeEventListener('abort', end);
+  }
+
+  /** Aborts when this connection is interrupted or closed: nothing is asked, awaited or tried again after. */
+  get ended(): AbortSignal {
+    return this.#ending.signal;
   }
 
   get server(): string {
@@ -65,7 +74,7 @@ export class Transport {
         const refusedAfterLoss = attempt > 0 && error instanceof CodedError && error.code === 'unreachable';
         if (!(error instanceof Lost) && !refusedAfterLoss) throw error;
         if (pauseMs === undefined) throw error instanceof Lost ? this.#unreachable('the connection broke off', error) : error;
-        await delay(pauseMs, undefined, { signal: this.#interrupted }).catch(() => {
+        await delay(pauseMs, undefined, { signal: this.ended }).catch(() => {
           throw new Exit('interrupted');
         });
       }
@@ -84,14 +93,17 @@ export class Transport {
       for await (const chunk of response) yield chunk as Buffer;
     } catch (error) {
       if (error instanceof CodedError || error instanceof Exit) throw error;
-      if (this.#interrupted.aborted) throw new Exit('interrupted');
+      if (this.ended.aborted) throw new Exit('interrupted');
       throw this.#unreachable('the connection broke off', error);
     } finally {
       response?.destroy();
     }
   }
 
+  /** Ends streams too: whoever reads one, or waits to open it again, would keep the process alive. */
   async close(): Promise<void> {
+    this.#leave();
+    this.#ending.abort();
     (await this.#agent?.catch(() => null))?.destroy();
   }
 
@@ -140,7 +152,7 @@ export class Transport {
   }
 
   #exchange(agent: Agent, method: string, path: string, options: RequestOptions, anonymous = false): Promise<IncomingMessage> {
-    if (this.#interrupted.aborted) return Promise.reject(new Exit('interrupted'));
+    if (this.ended.aborted) return Promise.reject(new Exit('interrupted'));
     const body = options.body === undefined ? null : Buffer.from(JSON.stringify(options.body));
     if (body && body.length > limits.requestBodyBytes)
       return Promise.reject(
@@ -151,7 +163,7 @@ export class Transport {
       const request = httpsRequest(new URL(path, this.#target.server), {
         agent,
         method,
-        signal: this.#interrupted,
+        signal: this.ended,
         headers: {
           accept: 'application/json',
           ...(this.#target.token !== '' && !anonymous && { authorization: `Bearer ${this.#target.token}` }),
@@ -177,7 +189,7 @@ export class Transport {
       });
       request.on('error', (error: NodeJS.ErrnoException) => {
         // Once there is an answer, its reader hears of what becomes of it.
-        if (!answered) reject(this.#interrupted.aborted ? new Exit('interrupted') : this.#explain(error, established));
+        if (!answered) reject(this.ended.aborted ? new Exit('interrupted') : this.#explain(error, established));
       });
       request.on('close', () => {
         clearTimeout(connecting);
@@ -210,7 +222,7 @@ export class Transport {
       }
     } catch (error) {
       if (error instanceof CodedError) throw error;
-      if (this.#interrupted.aborted) throw new Exit('interrupted');
+      if (this.ended.aborted) throw new Exit('interrupted');
       throw new Lost('the answer broke off', { cause: error });
     }
     return Buffer.concat(chunks).toString('utf8');

@@ -145,7 +145,7 @@ async function watch(
   const known = new Map<string, Entry>();
   let widths: number[] | null = null;
   const lost = () => void shell.stderr.write('warning: the connection broke off; trying again\n');
-  for await (const message of follow(client, [source.watchKind], { interrupted: shell.interrupted, lost })) {
+  for await (const message of follow(client, [source.watchKind], { lost })) {
     const context = cellContext(shell, output);
     if (message.kind === 'synced') {
       const grid = gridOfEntries(source, [...known.values()], context);
