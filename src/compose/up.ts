@@ -154,7 +154,7 @@ function idOf(token: string): string {
 
 async function joinWith(url: string, token: string | undefined, profile: Profile, store: Store, clock: Clock) {
   if (token === undefined)
-    throw new CodedError('unauthenticated', `joining ${url} needs --token`, [
+    throw new CodedError('invalid_request', `joining ${url} needs --token`, [
       { field: '--token', message: `make one there: tendril token create --role ${profile.orchestrates ? 'cluster' : 'worker'}` },
     ]);
   const parent = await join(store, {

@@ -97,7 +97,10 @@ export async function makePrivateDirectory(directory: string): Promise<void> {
     if (!(await makeOne(directory))) {
       await makePrivateDirectory(dirname(directory));
       // Now an ENOENT is no missing parent any more: /proc, for one, takes no directories.
-      await mkdir(directory, { mode: 0o700 });
+      await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
+        if (systemCode(error) !== 'ENOENT') throw error;
+        throw new CodedError('data_dir_read_only', `${directory} cannot be made there`, [], error);
+      });
       await syncDirectory(dirname(directory));
     }
   } catch (error) {

@@ -14,7 +14,7 @@ export function findExecutable(command: string, path: string, workingDir: string
     if (kind.isFile() && mayExecute(candidate)) return candidate;
     refusal = kind.isFile() ? 'not executable' : 'not a file';
   }
-  const where = command.includes('/') ? '' : ` in PATH ${path}`;
+  const where = command.includes('/') ? '' : ' in the PATH of the node';
   throw new CodedError('command_not_found', `${command}: ${refusal}${where}`);
 }
 

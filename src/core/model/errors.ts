@@ -7,7 +7,7 @@ const table = {
   invalid_request: {
     status: 400,
     message: 'The request is not valid',
-    hint: 'See the details: each names a field and what it expects.',
+    hint: 'Correct what is named and try again.',
   },
   invalid_manifest: {
     status: 400,
