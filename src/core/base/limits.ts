@@ -39,7 +39,7 @@ export const limits = {
   ports: 32,
   /** Mounts of one service. */
   mounts: 32,
-  /** One message on an uplink; desired state larger than this travels in several. */
+  /** One message on an uplink; desired state larger than this travels in several. A hello is one: a cluster can have some 15,000 of its parent's instances. */
   uplinkMessageBytes: 4 * 1024 * 1024,
   /** Bytes waiting for a child, parent or watcher that does not read; at twice the largest message its link is cut. */
   uplinkOutgoingBytes: 8 * 1024 * 1024,
