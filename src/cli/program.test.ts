@@ -227,13 +227,38 @@ describe('changes', () => {
   });
 
   it('apply --wait returns when all runs', async () => {
-    const waiting = serviceView({ phase: 'REQUESTED', running: 0 });
-    rig.backend.putService(waiting);
+    const { spec } = serviceView();
+    const briefly = serviceView({ spec: { ...spec, update: { ...spec.update, provenAfter: 50 } } });
+    rig.backend.putService({ ...briefly, phase: 'REQUESTED', running: 0 });
     const run = rig.run('apply -f - --wait', { stdin: web });
     await until(() => rig.backend.listeners > 0);
-    rig.backend.putService({ ...waiting, phase: 'UPDATING', running: 2 });
-    rig.backend.putService(serviceView());
+    rig.backend.stageInstance(instanceView());
+    rig.backend.stageInstance(instanceView({ id: 'web-2', sinceMs: NOW_MS }));
+    rig.backend.putService({ ...briefly, phase: 'UPDATING', running: 2 });
+    rig.backend.putService(briefly);
     expect(await run).toEqual({ code: 0, stdout: 'service/web changed\nservice/web is as declared\n', stderr: '' });
+  });
+
+  it('apply --wait takes the word of what has run for long, and asks no more of it', async () => {
+    rig.backend.putService(serviceView());
+    rig.backend.stageInstance(instanceView());
+    rig.backend.stageInstance(instanceView({ id: 'web-2' }));
+    expect((await rig.run('apply -f - --wait --timeout 1h', { stdin: web })).code).toBe(0);
+  });
+
+  it('apply --wait is not content with what ends as soon as it runs', async () => {
+    const one = { ...serviceView(), wanted: 1, running: 1 };
+    rig.backend.putService({ ...one, phase: 'REQUESTED', running: 0 });
+    const run = rig.run('apply -f - --wait --timeout 300ms', { stdin: web });
+    await until(() => rig.backend.listeners > 0);
+    rig.backend.stageInstance(instanceView({ sinceMs: NOW_MS }));
+    rig.backend.putService(one);
+    await until(() => rig.backend.listeners === 0);
+    expect(await run).toMatchObject({
+      code: 6,
+      stdout: 'service/web changed\n',
+      stderr: expect.stringContaining('web 1/1 running, RUNNING, watched for 2 s'),
+    });
   });
 
   it('apply --wait says at the end of its patience why it does not run', async () => {

@@ -1,6 +1,8 @@
 /**
  * Waits until services run as they were declared, and says meanwhile what they wait for: nothing within the
  * first second, then one line that is rewritten on a terminal, or a line a change elsewhere.
+ *
+ * To run means to have stayed up for `update.provenAfter`: a program that ends at once was RUNNING for a moment.
  */
 import { CodedError, type ErrorDetail } from '../core/model/errors.ts';
 import type { InstanceView, ServiceView } from '../core/model/views.ts';
@@ -24,7 +26,9 @@ export async function waitForServices(
 ): Promise<void> {
   const services = new Map<string, ServiceView>();
   const instances = new Map<string, InstanceView>();
-  const isDone = (name: string) => (until === 'gone' ? !services.has(name) : runs(services.get(name)));
+  const proof = new Proof(shell.nowMs());
+  const isDone = (name: string) =>
+    until === 'gone' ? !services.has(name) : runs(services.get(name)) && proof.lacksMs(services.get(name), instances) === 0;
   const started = shell.nowMs();
   const progress = new Progress(shell);
   const messages = follow(client, ['service', 'instance'], { lost: () => {} });
@@ -33,9 +37,17 @@ export async function waitForServices(
     timer = setTimeout(() => resolve('timeout'), timeoutMs);
   });
   let synced = false;
+  let proven: NodeJS.Timeout | undefined;
+  let arriving = messages.next();
   try {
     for (;;) {
-      const next = await Promise.race([messages.next(), timeout]);
+      const proving = new Promise<'proven'>((resolve) => {
+        clearTimeout(proven);
+        const lacking = synced ? names.filter((name) => !isDone(name) && runs(services.get(name))) : [];
+        const lackingMs = Math.min(...lacking.map((name) => proof.lacksMs(services.get(name), instances)));
+        if (Number.isFinite(lackingMs)) proven = setTimeout(() => resolve('proven'), lackingMs);
+      });
+      const next = await Promise.race([arriving, proving, timeout]);
       if (next === 'timeout')
         throw timedOut(
           names.filter((name) => !isDone(name)),
@@ -43,10 +55,16 @@ export async function waitForServices(
           instances,
           timeoutMs,
         );
-      const message = next.value;
-      if (message?.kind === 'synced') synced = true;
-      else if (message?.kind === 'service') set(services, message.name, message.view);
-      else if (message?.kind === 'instance') set(instances, message.name, message.view);
+      if (next !== 'proven') {
+        arriving = messages.next();
+        const message = next.value;
+        if (message?.kind === 'synced') synced = true;
+        else if (message?.kind === 'service') set(services, message.name, message.view);
+        else if (message?.kind === 'instance') {
+          set(instances, message.name, message.view);
+          proof.see(message.name, message.view, synced);
+        }
+      }
       if (!synced) continue;
       const open = names.filter((name) => !isDone(name));
       if (open.length === 0) return;
@@ -56,8 +74,10 @@ export async function waitForServices(
     }
   } finally {
     clearTimeout(timer);
+    clearTimeout(proven);
     progress.end();
     // Not awaited: a generator that waits for the network ends when the client closes.
+    arriving.catch(() => {});
     messages.return(undefined).catch(() => {});
   }
 }
@@ -68,12 +88,47 @@ function runs(service: ServiceView | undefined): boolean {
   return service.running === service.wanted && settled;
 }
 
+/**
+ * Since when the running instances run. Of what becomes RUNNING while we look, this program's own stopwatch says
+ * so: the orchestrator's clock may differ. Only of what ran before is its word taken.
+ */
+class Proof {
+  readonly #startedMs: number;
+  readonly #runs = new Map<string, { readonly run: string; readonly sinceMs: number }>();
+
+  /** `startedMs`: the time now. */
+  constructor(startedMs: number) {
+    this.#startedMs = startedMs;
+  }
+
+  see(id: string, view: InstanceView | null, synced: boolean): void {
+    if (view?.state !== 'RUNNING') {
+      this.#runs.delete(id);
+      return;
+    }
+    const run = `${view.restarts} ${view.sinceMs}`;
+    if (this.#runs.get(id)?.run === run) return;
+    const beforeMs = synced ? 0 : Math.max(0, this.#startedMs - view.sinceMs);
+    this.#runs.set(id, { run, sinceMs: performance.now() - beforeMs });
+  }
+
+  /** How long the service must yet stay as it is; infinite while too few of its instances run at all. */
+  lacksMs(service: ServiceView | undefined, instances: ReadonlyMap<string, InstanceView>): number {
+    if (!service) return Number.POSITIVE_INFINITY;
+    const running = instancesOf(service.name, instances).flatMap(({ id }) => this.#runs.get(id) ?? []);
+    if (running.length < service.wanted) return Number.POSITIVE_INFINITY;
+    const oldestMs = performance.now() - service.spec.update.provenAfter;
+    return Math.max(0, ...running.map(({ sinceMs }) => Math.ceil(sinceMs - oldestMs)));
+  }
+}
+
 /** `web 1/3 running; web-3 REQUESTED: no node has 4 cores free`. */
 function outline(service: ServiceView | undefined, instances: ReadonlyMap<string, InstanceView>): string {
   if (!service) return 'not there yet';
   const trouble = instancesOf(service.name, instances).find((instance) => instance.reason !== '' && instance.state !== 'RUNNING');
   const why = trouble ? ` (${trouble.id} ${trouble.state}: ${trouble.reason})` : service.reason ? ` (${service.reason})` : '';
-  return `${service.name} ${service.running}/${service.wanted} running, ${service.phase}${why}`;
+  const watched = runs(service) && !why ? `, watched for ${service.spec.update.provenAfter / 1000} s` : '';
+  return `${service.name} ${service.running}/${service.wanted} running, ${service.phase}${why}${watched}`;
 }
 
 function timedOut(
