@@ -389,6 +389,8 @@ describe('what goes on', () => {
     rig.backend.logs.set('web-1', () => Readable.from(['one\ntw', 'o\nno end']));
     rig.backend.logs.set('web-10', ({ tailLines }) => Readable.from([`tail ${tailLines}\n`]));
     expect(await ok('logs web-1')).toBe('one\ntwo\nno end');
+    rig.backend.logs.set('web-2', () => Readable.from([]));
+    expect(await rig.run('logs web-2')).toEqual({ code: 0, stdout: '', stderr: 'web-2 has written nothing yet.\n' });
     expect(await ok('logs web --tail 5')).toBe('web-1  | one\nweb-1  | two\nweb-1  | no end\nweb-10 | tail 5\n');
   });
 });

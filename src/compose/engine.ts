@@ -76,9 +76,18 @@ export async function composeEngine(
     readLogs: (id, query) => {
       const runtime = driver.core.runtimeOf(id);
       if (runtime === undefined) throw new CodedError('not_found', `instance ${id}`);
-      return driver.runtime(runtime).logs(id, query);
+      return keptOutput(driver.runtime(runtime).logs(id, query));
     },
   };
+}
+
+/** Of an instance that is given to this node and never started, its runtime knows nothing: it has written nothing. */
+export async function* keptOutput(logs: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* logs;
+  } catch (error) {
+    if (!(error instanceof CodedError) || error.code !== 'not_found') throw error;
+  }
 }
 
 /** Serves what the parent asks for over a connection that this node dials. */

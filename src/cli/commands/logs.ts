@@ -28,7 +28,12 @@ export function register(program: Command, shell: Shell): void {
         const options = { follow: flags.follow === true, tail: flags.tail };
         const [only, ...others] = ids;
         if (only !== undefined && others.length === 0) {
-          for await (const bytes of client.logs(only, options)) await write(shell.stdout, bytes);
+          let silent = true;
+          for await (const bytes of client.logs(only, options)) {
+            silent = false;
+            await write(shell.stdout, bytes);
+          }
+          if (silent && options.tail !== 0) shell.stderr.write(`${only} has written nothing yet.\n`);
           return;
         }
         const { place } = painter(wantsColour(shell));
