@@ -18,10 +18,14 @@ export function kindNames(kinds: readonly Kind[] = KINDS): string {
 }
 
 export function parseKind(text: string, kinds: readonly Kind[] = KINDS): Kind {
-  const wanted = text.toLowerCase();
-  const found = kinds.find((kind) => kind === wanted || `${kind}s` === wanted || SHORT[kind].includes(wanted));
+  const found = findKind(text, kinds);
   if (!found) throw new InvalidArgumentError(`Unknown kind "${text}". Kinds are: ${kindNames(kinds)}.`);
   return found;
+}
+
+function findKind(text: string, kinds: readonly Kind[]): Kind | undefined {
+  const wanted = text.toLowerCase();
+  return kinds.find((kind) => kind === wanted || `${kind}s` === wanted || SHORT[kind].includes(wanted));
 }
 
 /** Those that `tendril describe` knows. */
@@ -36,6 +40,10 @@ export interface Reference {
 export function parseReferences(words: readonly string[], kinds: readonly Kind[]): Reference[] {
   const [first = '', ...rest] = words;
   if (!first.includes('/')) {
+    if (rest.length === 0 && kinds !== KINDS && findKind(first, KINDS) === undefined)
+      throw new InvalidArgumentError(
+        `"${first}" is no kind. If it is a name, say of what: service ${first}. Kinds are: ${kindNames(kinds)}.`,
+      );
     const kind = parseKind(first, kinds);
     return rest.map((name) => ({ kind, name }));
   }

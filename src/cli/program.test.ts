@@ -226,6 +226,14 @@ describe('changes', () => {
     expect(rig.backend.submitted).toHaveLength(6);
   });
 
+  it.each([
+    ['ps -a', "error: unknown command 'ps'\n  hint: tendril get instances\n"],
+    ['describe web', 'If it is a name, say of what: service web.'],
+    ['delete web', 'If it is a name, say of what: service web.'],
+  ])('%s says what is meant here', async (words, said) => {
+    expect(await rig.run(words)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(said) });
+  });
+
   it('apply --wait returns when all runs', async () => {
     const { spec } = serviceView();
     const briefly = serviceView({ spec: { ...spec, update: { ...spec.update, provenAfter: 50 } } });

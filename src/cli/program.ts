@@ -114,6 +114,22 @@ const COMMANDS: readonly CommandEntry[] = [
   },
 ];
 
+/** What other tools call it, and what does the same or the nearest here. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['ps', 'tendril get instances'],
+  ['ls', 'tendril get services'],
+  ['pods', 'tendril get instances'],
+  ['services', 'tendril get services'],
+  ['nodes', 'tendril get nodes'],
+  ['top', 'tendril get nodes -o wide'],
+  ['run', 'tendril apply -f FILE --wait'],
+  ['create', 'tendril apply -f FILE'],
+  ['stop', 'tendril scale NAME 0, or tendril delete service NAME'],
+  ['rm', 'tendril delete service NAME'],
+  ['rollout', 'tendril apply -f FILE --wait, and tendril describe service NAME'],
+  ['exec', 'nothing runs in an instance from outside; what it writes: tendril logs NAME'],
+]);
+
 /** Flags with a value that may stand before the command's name. */
 const GLOBAL_VALUE_FLAGS = new Set(['--context', '--server', '--token', '--ca']);
 
@@ -178,6 +194,11 @@ export async function runProgram(words: readonly string[], shell: Shell, options
     if (words.length === 0) {
       program.outputHelp();
       return EXIT_CODES.ok.code;
+    }
+    const elsewhere = ELSEWHERE.get(calledCommand(words) ?? '');
+    if (elsewhere !== undefined) {
+      shell.stderr.write(`error: unknown command '${calledCommand(words)}'\n  hint: ${elsewhere}\n`);
+      return EXIT_CODES.usage.code;
     }
     await program.parseAsync([...words], { from: 'user' });
     return EXIT_CODES.ok.code;
