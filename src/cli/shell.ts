@@ -43,7 +43,9 @@ export function processShell(given: Pick<Shell, 'software' | 'dataDirectory'>): 
     output.on('error', (error: NodeJS.ErrnoException) => {
       // `tendril get ... | head` has seen enough; whoever reads does not want to hear of it.
       if (error.code === 'EPIPE') process.exit(0);
-      throw error;
+      // A full disk under a redirection, say: one line, where that is still possible.
+      if (output === process.stdout) process.stderr.write(`error: the output cannot be written: ${error.message}\n`);
+      process.exit(1);
     });
   return {
     stdin: process.stdin,
