@@ -19,17 +19,26 @@ const HELP = `npm start             start an edge on this machine and show it, u
 npm start -- --once   start it, deploy, kill a node, see the replacement answer, and end
 `;
 
-const { values } = parseArgs({
-  options: {
+const values = readWords();
+if (values === null) process.exitCode = 2;
+else if (values.sweep !== undefined) await sweep(values.sweep);
+else if (values.help) process.stdout.write(HELP);
+else process.exitCode = await demonstrate(values.once);
+
+/** null, and said why, when they are none that it knows. */
+function readWords(): { readonly once: boolean; readonly help: boolean; readonly sweep?: string } | null {
+  const options = {
     once: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
     [SWEEP.slice(2)]: { type: 'string' },
-  },
-});
-const { sweep: directoryToSweep } = values as { readonly sweep?: string };
-if (directoryToSweep !== undefined) await sweep(directoryToSweep);
-else if (values.help) process.stdout.write(HELP);
-else process.exitCode = await demonstrate(values.once);
+  } as const;
+  try {
+    return parseArgs({ options }).values as { readonly once: boolean; readonly help: boolean; readonly sweep?: string };
+  } catch (error) {
+    process.stderr.write(`error: ${reasonOf(error)}\n\n${HELP}`);
+    return null;
+  }
+}
 
 async function demonstrate(once: boolean): Promise<number> {
   if (process.platform !== 'linux') {

@@ -108,7 +108,7 @@ describe('a token that is no good', () => {
 
   test('that is missing is asked for', async () => {
     const run = await site.cli('up', '--data-dir', join(site.directory, 'none'), '--name', 'none', '--join', url);
-    expect(run.exitCode).toBe(4);
+    expect(run.exitCode).toBe(2);
     expect(run.stderr).toContain('tendril token create --role worker');
   });
 });
