@@ -56,7 +56,7 @@ function httpGet(port: number): Promise<string> {
 async function applyFile(name: string, text: string): Promise<void> {
   await writeFile(join(site.directory, name), text);
   const run = await site.cli('--context', 'root', 'apply', '-f', name, '--wait', '--timeout', '30s');
-  expect([run.exitCode, run.stderr]).toEqual([0, '']);
+  expect(run.exitCode, run.stderr).toBe(0);
 }
 
 test('a container has its environment, mounts, port and limits; lives through restarts of tendril; and is gone when deleted', async () => {
