@@ -1,7 +1,8 @@
 /** Seeds of the whole simulation: some at random knobs every time the same, those that found something once, some twice. */
 import { describe, expect, it } from 'vitest';
 import { FAULTS } from '../../src/sim/faults.ts';
-import { runSeed } from '../../src/sim/run.ts';
+import { knobsOf } from '../../src/sim/knobs.ts';
+import { runKnobs, runSeed } from '../../src/sim/run.ts';
 
 const FIRST_SEED = 1;
 const SEEDS = 40;
@@ -39,6 +40,13 @@ describe('any deployment under any faults', () => {
 
   it.each(REGRESSIONS)('seed %i again: %s', async (seed) => {
     await runSeed(seed);
+  });
+
+  it.each([5, 17])('holds for hundreds of nodes: seed %i with five clusters of fifty', async (seed) => {
+    const knobs = { ...knobsOf(seed), clusters: 5, nodesPerCluster: 50, faults: FAULTS, faultsMs: 60_000, idleMs: 60_000 };
+    const result = await runKnobs(knobs);
+    expect(result.requests).toBeGreaterThan(0);
+    expect(Object.keys(result.fired).length).toBeGreaterThan(FAULTS.length / 2);
   });
 
   it.each([4, 11, 29])('replays seed %i exactly', async (seed) => {
