@@ -77,11 +77,10 @@ export async function openMembership(
   const warn = (message: string, details: Readonly<Record<string, string | number>>) => logger.warn(details, message);
   return {
     link: {
-      dial: () =>
-        new MqttUplink(
-          { clock, random: systemRandom, warn },
-          { url: mqttUrl, name: init.name, tls: () => dialOptions(identity) },
-        ),
+      uplink: new MqttUplink(
+        { clock, random: systemRandom, warn },
+        { url: mqttUrl, name: init.name, tls: () => dialOptions(identity) },
+      ),
       newSessionId: () => randomBytes(9).toString('base64url'),
     },
     dialBack: async (id) => {

@@ -270,7 +270,7 @@ export async function composeOrchestrator(
           clock,
           logger,
           store,
-          link: { dial: () => local.uplink(profile.name), newSessionId: () => randomBytes(9).toString('base64url') },
+          link: { uplink: local.uplink(profile.name), newSessionId: () => randomBytes(9).toString('base64url') },
         },
         {
           profile,

@@ -3,8 +3,8 @@ import type { DownMessage, UpMessage } from '../core/model/messages.ts';
 import type { Uplink } from '../ports/uplink.ts';
 
 export interface ParentLinkComponents {
-  /** A fresh link, not opened yet. */
-  readonly dial: () => Uplink;
+  /** Not opened yet. */
+  readonly uplink: Uplink;
   /** Names a session; never the same twice, not even over restarts. */
   readonly newSessionId: () => string;
 }
@@ -19,16 +19,14 @@ export interface ParentLinkListener {
 export class ParentLink {
   readonly #components: ParentLinkComponents;
   readonly #listener: ParentLinkListener;
-  readonly #uplink: Uplink;
 
   constructor(components: ParentLinkComponents, listener: ParentLinkListener) {
     this.#components = components;
     this.#listener = listener;
-    this.#uplink = components.dial();
   }
 
   open(): void {
-    this.#uplink.open({
+    this.#components.uplink.open({
       opened: () => {
         this.#listener.opened(this.#components.newSessionId());
       },
@@ -43,15 +41,15 @@ export class ParentLink {
   }
 
   send(message: UpMessage): void {
-    this.#uplink.send(message);
+    this.#components.uplink.send(message);
   }
 
   /** Ends the session; the next one starts with a hello. */
   reopen(reason: string): void {
-    this.#uplink.reopen(reason);
+    this.#components.uplink.reopen(reason);
   }
 
   close(): Promise<void> {
-    return this.#uplink.close();
+    return this.#components.uplink.close();
   }
 }

@@ -96,7 +96,7 @@ abstract class Machine {
     const { parent } = this;
     if (parent === null) return null;
     return {
-      dial: () => this.components.network.uplink(parent.machine, parent.child, life),
+      uplink: this.components.network.uplink(parent.machine, parent.child, life),
       newSessionId: () => `${this.name}-${++this.#sessions}`,
     };
   }
