@@ -73,7 +73,7 @@ export class OrchestratorDriver {
     await log.open({
       restored: (snapshot, index) => this.#take({ type: 'snapshotRestored', snapshot: decode(snapshot), index }),
       committed: (entries) => this.#entriesCommitted(entries),
-      ready: (leads) => this.#take({ type: 'logReady', leads }),
+      ready: (leadership) => this.#take({ type: 'logReady', leadership }),
       dropped: (proposal, reason) => this.#take({ type: 'proposalDropped', proposal, reason }),
       failed: (error) => this.#components.onFailure(error),
     });

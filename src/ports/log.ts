@@ -1,3 +1,5 @@
+import type { Leadership } from '../core/model/leadership.ts';
+
 /**
  * The replicated log that feeds an orchestrator. In-process (one node), Raft and etcd stand behind this one
  * seam and one conformance suite (test/conformance/log.ts).
@@ -5,8 +7,9 @@
  * Promises every adapter keeps:
  *  L1. An entry is delivered only when it is durable; every replica sees the same entries in the same order, without gaps.
  *  L2. A proposal is delivered at most once. It is answered by its entry (`proposal` set, on the proposer) or by `dropped`;
- *      after a crash it may have been delivered or not.
- *  L3. After `open`, `restored` comes first (if there is a snapshot), then the entries after it, then `ready`.
+ *      after a crash, and after a drop whose fate is unknown, it may have been delivered or not.
+ *  L3. After `open`, `restored` comes first (if there is a snapshot), then the entries after it, then `ready`. Later a
+ *      replica that has fallen behind what the others keep of their log is `restored` once more, to a higher index.
  *  L4. Callbacks never nest: a proposal made inside one is delivered later.
  *  L5. With nothing proposed nothing is written.
  */
@@ -18,13 +21,15 @@ export interface LogEntry {
   readonly proposal?: number;
 }
 
+export type ProposalFate = 'never' | 'unknown';
+
 export interface LogListener {
   restored(snapshot: Uint8Array, index: number): void;
   committed(entries: readonly LogEntry[]): void;
-  /** Everything durable has been delivered; `leads` says whether this replica may decide. Called again when that changes. */
-  ready(leads: boolean): void;
-  /** The proposal will never be delivered. */
-  dropped(proposal: number, reason: string): void;
+  /** Everything known to be committed has been delivered. Called again whenever the leadership changes. */
+  ready(leadership: Leadership): void;
+  /** `never`: it will not be delivered anywhere. `unknown`: it may have been, or may yet be; this replica will not hear of it. */
+  dropped(proposal: number, reason: string, fate: ProposalFate): void;
   /**
    * The log cannot go on (disk full, corrupt): a CodedError. The process should say so and stop; nothing acknowledged
    * is lost. Proposals under way stay without an answer: as after a crash, they may be there at the next `open`.

@@ -204,8 +204,8 @@ export class OrchestratorMachine extends Machine {
             for (const entry of entries) this.#entrySeen(entry);
             listener.committed(entries);
           },
-          ready: (leads) => listener.ready(leads),
-          dropped: (proposal, reason) => listener.dropped(proposal, reason),
+          ready: (leadership) => listener.ready(leadership),
+          dropped: (proposal, reason, fate) => listener.dropped(proposal, reason, fate),
           failed: (error) => listener.failed(error),
         }),
       propose: (proposal, data) => log.propose(proposal, data),

@@ -17,6 +17,7 @@ import { assert, must } from '../../core/base/assert.ts';
 import { limits } from '../../core/base/limits.ts';
 import { ProposalQueue } from '../../core/log/proposal-queue.ts';
 import { CodedError } from '../../core/model/errors.ts';
+import { ALONE } from '../../core/model/leadership.ts';
 import type { Log, LogListener } from '../../ports/log.ts';
 import { codedLevelError, isLevelError } from './level-errors.ts';
 import {
@@ -120,7 +121,7 @@ export class LevelLog implements Log {
       throw isLevelError(error) ? codedLevelError(error) : error;
     }
     if (this.#ended !== null) return;
-    listener.ready(true);
+    listener.ready(ALONE);
     this.#isReady = true;
     if (this.#queue.size > 0) this.#startAppending();
   }
@@ -227,7 +228,7 @@ export class LevelLog implements Log {
   }
 
   #drop(proposal: number, reason: string): void {
-    queueMicrotask(() => this.#listener?.dropped(proposal, reason));
+    queueMicrotask(() => this.#listener?.dropped(proposal, reason, 'never'));
   }
 }
 

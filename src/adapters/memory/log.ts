@@ -6,6 +6,7 @@
 import { assert } from '../../core/base/assert.ts';
 import { type Proposal, ProposalQueue } from '../../core/log/proposal-queue.ts';
 import { CodedError } from '../../core/model/errors.ts';
+import { ALONE } from '../../core/model/leadership.ts';
 import type { Log, LogListener } from '../../ports/log.ts';
 import type { DiskAttachment, DiskContent, MemoryDisk } from './disk.ts';
 
@@ -47,7 +48,7 @@ export class MemoryLog implements Log {
         this.#index += entries.length;
         if (entries.length > 0)
           listener.committed(entries.map((data, at) => ({ index: first + at, data: new Uint8Array(data) })));
-        listener.ready(true);
+        listener.ready(ALONE);
         this.#isReady = true;
         this.#appendNext();
         resolve();
@@ -57,7 +58,7 @@ export class MemoryLog implements Log {
 
   propose(proposal: number, data: Uint8Array): void {
     const refusal = this.#ended ?? this.#queue.offer({ proposal, data: new Uint8Array(data) });
-    if (refusal !== null) this.#disk.defer(() => this.#listener?.dropped(proposal, refusal));
+    if (refusal !== null) this.#disk.defer(() => this.#listener?.dropped(proposal, refusal, 'never'));
     else this.#appendNext();
   }
 
@@ -142,6 +143,6 @@ export class MemoryLog implements Log {
 
   #end(reason: string): void {
     if (this.#ended === null || this.#ended === CLOSED) this.#ended = reason;
-    for (const { proposal } of this.#queue.takeAll()) this.#disk.defer(() => this.#listener?.dropped(proposal, reason));
+    for (const { proposal } of this.#queue.takeAll()) this.#disk.defer(() => this.#listener?.dropped(proposal, reason, 'never'));
   }
 }

@@ -3,6 +3,7 @@ import { limits } from '../base/limits.ts';
 import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { InstanceState } from '../model/instance-state.ts';
+import { ALONE } from '../model/leadership.ts';
 import { type Assignment, type Desired, type InstanceReport, type UpMessage, upMessageSchema } from '../model/messages.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import { serviceSpecSchema } from '../model/service.ts';
@@ -38,7 +39,7 @@ class Site {
   readonly #sequences = new Map<string, number>();
 
   constructor() {
-    this.step({ type: 'logReady', leads: true });
+    this.step({ type: 'logReady', leadership: ALONE });
     this.request({ type: 'createToken', id: 't', secretHash: 'h', role: 'worker', expiresAtMs: null, uses: null });
   }
 
@@ -245,7 +246,7 @@ describe('an orchestrator', () => {
     const restarted = new Orchestrator(INIT);
     let nowMs = site.nowMs + 1_000;
     restarted.step(nowMs, { type: 'snapshotRestored', snapshot: JSON.stringify(site.core.state), index: 10 });
-    const proposals = [...restarted.step(nowMs, { type: 'logReady', leads: true })];
+    const proposals = [...restarted.step(nowMs, { type: 'logReady', leadership: ALONE })];
     const pass = (ms: number) => {
       for (const endMs = nowMs + ms; nowMs < endMs; ) {
         nowMs += 500;

@@ -16,6 +16,7 @@
 import { must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import type { Random } from '../base/prng.ts';
+import type { Leadership } from '../model/leadership.ts';
 import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
@@ -35,7 +36,7 @@ import { isSilent, type ViewContext } from './views.ts';
 export type OrchestratorInput =
   | { readonly type: 'snapshotRestored'; readonly snapshot: string; readonly index: number }
   | { readonly type: 'entryCommitted'; readonly index: number; readonly data: string; readonly proposal?: number | undefined }
-  | { readonly type: 'logReady'; readonly leads: boolean }
+  | { readonly type: 'logReady'; readonly leadership: Leadership }
   | { readonly type: 'proposalDropped'; readonly proposal: number; readonly reason: string }
   | {
       readonly type: 'requestReceived';
@@ -84,7 +85,7 @@ export class Orchestrator {
   #state = new OrchestratorState();
   #observed = this.#newObserved();
   #placer: Placer;
-  #leads = false;
+  #leadership: Leadership = { leads: false, term: 0, leader: null };
   #startedAtMs = 0;
   #index = 0;
   #snapshotIndex = 0;
@@ -116,7 +117,7 @@ export class Orchestrator {
   }
 
   get leads(): boolean {
-    return this.#leads;
+    return this.#leadership.leads;
   }
 
   get logPosition(): { readonly index: number; readonly snapshotIndex: number } {
@@ -142,7 +143,7 @@ export class Orchestrator {
     this.#nowMs = nowMs;
     this.#effects = [];
     this.#take(input);
-    if (this.#leads) this.#decide();
+    if (this.#leadership.leads) this.#decide();
     this.#speakToParent();
     return this.#effects;
   }
@@ -168,7 +169,7 @@ export class Orchestrator {
         this.#entryCommitted(input.index, input.data, input.proposal);
         return;
       case 'logReady':
-        this.#logReady(input.leads);
+        this.#logReady(input.leadership);
         return;
       case 'proposalDropped':
         this.#proposalDropped(input.proposal, input.reason);
@@ -219,11 +220,12 @@ export class Orchestrator {
     return proposal;
   }
 
-  #logReady(leads: boolean): void {
+  #logReady(leadership: Leadership): void {
     const first = this.#startedAtMs === 0;
-    this.#leads = leads;
+    this.#leadership = leadership;
     if (first) this.#startedAtMs = this.#nowMs;
-    if (leads && this.#state.epoch === '') this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
+    if (leadership.leads && this.#state.epoch === '')
+      this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
     for (const child of this.#state.members.keys()) this.#observed.link(child, this.#startedAtMs);
     for (const key of this.#state.services.keys()) this.#touch(key);
   }

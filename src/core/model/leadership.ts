@@ -1,0 +1,13 @@
+/** Who decides among an orchestrator's replicas. */
+
+/** Per term one replica leads at most; terms only grow. */
+export interface Leadership {
+  /** Whether this replica may decide and propose; what another one proposes is dropped. */
+  readonly leads: boolean;
+  readonly term: number;
+  /** Name of the replica that leads, as far as this one knows. */
+  readonly leader: string | null;
+}
+
+/** Of the only replica there is. */
+export const ALONE: Leadership = { leads: true, term: 1, leader: null };
