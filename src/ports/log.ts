@@ -1,4 +1,4 @@
-import type { Leadership } from '../core/model/leadership.ts';
+import type { Leadership, ProposalFate } from '../core/model/leadership.ts';
 
 /**
  * The replicated log that feeds an orchestrator. In-process (one node), Raft and etcd stand behind this one
@@ -20,8 +20,6 @@ export interface LogEntry {
   /** The number under which this process proposed it, when it did. */
   readonly proposal?: number;
 }
-
-export type ProposalFate = 'never' | 'unknown';
 
 export interface LogListener {
   restored(snapshot: Uint8Array, index: number): void;

@@ -11,3 +11,6 @@ export interface Leadership {
 
 /** Of the only replica there is. */
 export const ALONE: Leadership = { leads: true, term: 1, leader: null };
+
+/** Of a proposal that is not answered by its entry: whether it will never be delivered, or nobody here can know. */
+export type ProposalFate = 'never' | 'unknown';
