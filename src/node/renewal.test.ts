@@ -14,6 +14,10 @@ class TimerQueue {
     return this.now;
   }
 
+  elapsedMs(): number {
+    return this.now;
+  }
+
   startTimer(delayMs: number, callback: () => void): () => void {
     const timer = { atMs: this.now + delayMs, callback };
     this.timer = timer;

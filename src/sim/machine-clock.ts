@@ -24,13 +24,17 @@ export class MachineClock {
   }
 
   nowMs(): number {
-    const passedMs = this.#world.nowMs() - this.#startMs;
-    return this.#startMs + Math.round(passedMs * (1 + this.#driftPpm / 1e6)) + this.skewMs;
+    return this.#startMs + this.elapsedMs() + this.skewMs;
+  }
+
+  elapsedMs(): number {
+    return Math.round((this.#world.nowMs() - this.#startMs) * (1 + this.#driftPpm / 1e6));
   }
 
   of(life: Life): Clock {
     return {
       nowMs: () => this.nowMs(),
+      elapsedMs: () => this.elapsedMs(),
       startTimer: (delayMs, callback) =>
         this.#world.startTimer(Math.max(0, Math.ceil(delayMs / (1 + this.#driftPpm / 1e6))), () => {
           if (life.alive) callback();

@@ -47,7 +47,7 @@ export class TlsSite {
         return ok(null);
       },
     };
-    const clock = { nowMs: () => this.nowMs(), startTimer: () => () => undefined };
+    const clock = { nowMs: () => this.nowMs(), elapsedMs: () => this.nowMs(), startTimer: () => () => undefined };
     this.#desk = new AdmissionDesk({ registry, signer: authority, clock, hashSecret }, { orchestratorName: 'root' });
     this.server = server(this);
   }

@@ -26,6 +26,10 @@ export class VirtualClock implements Clock {
     return this.#nowMs;
   }
 
+  elapsedMs(): number {
+    return this.#nowMs;
+  }
+
   startTimer(delayMs: number, callback: () => void): () => void {
     this.#started += 1;
     const timer = { atMs: this.#nowMs + Math.max(0, delayMs), sequence: this.#started, callback, cancelled: false };

@@ -8,6 +8,7 @@ import { findProcesses } from './proc.ts';
 
 export const clock: Clock = {
   nowMs: () => Date.now(),
+  elapsedMs: () => performance.now(),
   startTimer(delayMs, callback) {
     const timer = setTimeout(callback, delayMs);
     return () => clearTimeout(timer);

@@ -6,6 +6,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  elapsedMs: () => performance.now(),
   startTimer(delayMs, callback) {
     let timer: NodeJS.Timeout;
     const wait = (restMs: number): void => {
