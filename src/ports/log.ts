@@ -5,7 +5,8 @@ import type { Leadership, ProposalFate } from '../core/model/leadership.ts';
  * seam and one conformance suite (test/conformance/log.ts).
  *
  * Promises every adapter keeps:
- *  L1. An entry is delivered only when it is durable; every replica sees the same entries in the same order, without gaps.
+ *  L1. An entry is delivered only when it is durable; every replica sees the same entries, under the same
+ *      indices, in the same order, and misses none.
  *  L2. A proposal is delivered at most once. It is answered by its entry (`proposal` set, on the proposer) or by `dropped`;
  *      after a crash, and after a drop whose fate is unknown, it may have been delivered or not.
  *  L3. After `open`, `restored` comes first (if there is a snapshot), then the entries after it, then `ready`. Later a
@@ -14,7 +15,7 @@ import type { Leadership, ProposalFate } from '../core/model/leadership.ts';
  *  L5. With nothing proposed nothing is written.
  */
 export interface LogEntry {
-  /** 1, 2, 3 ... */
+  /** Grows from entry to entry; numbers between are entries of the log's own, which nobody else sees. */
   readonly index: number;
   readonly data: Uint8Array;
   /** The number under which this process proposed it, when it did. */

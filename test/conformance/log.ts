@@ -3,6 +3,7 @@
  * that a simulation over the memory log tells the truth.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { must } from '../../src/core/base/assert.ts';
 import { limits } from '../../src/core/base/limits.ts';
 import { integerBetween, Prng } from '../../src/core/base/prng.ts';
 import type { Log } from '../../src/ports/log.ts';
@@ -60,12 +61,11 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
       expect(seen.calls).toEqual(['ready']);
     });
 
-    it('delivers what is proposed, in order, once, from index 1 on (L1, L2)', async () => {
+    it('delivers what is proposed, in order, once, under growing indices (L1, L2)', async () => {
       const texts = numbers(1, 1_000).map((number) => `entry ${number}`);
       const { log, seen } = await startWith(texts);
       expect(seen.texts).toEqual(texts);
       expect(seen.delivered).toEqual(numbers(0, 999));
-      expect(seen.entries.map(({ index }) => index)).toEqual(numbers(1, 1_000));
       await log.close();
       expect(seen.entries).toHaveLength(1_000);
       expect(seen.drops.size).toBe(0);
@@ -75,7 +75,7 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
       const { log } = await startWith(['a', 'b', 'c']);
       await log.close();
       const again = await start();
-      expect(again.seen.calls).toEqual(['1', '2', '3', 'ready']);
+      expect(again.seen.calls).toEqual(['a', 'b', 'c', 'ready']);
       expect(again.seen.texts).toEqual(['a', 'b', 'c']);
       expect(again.seen.delivered).toEqual([]);
       again.log.propose(0, bytes('d'));
@@ -147,57 +147,58 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
 
     it('restores the last snapshot and then only what follows it', async () => {
       const { log, seen } = await startWith(numbers(1, 10).map(String));
-      await log.compact(bytes('one to four'), 4);
-      await log.compact(bytes('one to eight'), 8);
+      await log.compact(bytes('one to four'), indexOf(seen, 4));
+      await log.compact(bytes('one to eight'), indexOf(seen, 8));
       log.propose(10, bytes('11'));
       await seen.until(({ entries }) => entries.length === 11);
       await log.close();
       const again = await start();
       expect(again.seen.calls).toEqual(['restored', '9', '10', '11', 'ready']);
-      expect(again.seen.snapshot).toEqual({ content: new Uint8Array(bytes('one to eight')), index: 8 });
+      expect(again.seen.snapshot).toEqual({ content: new Uint8Array(bytes('one to eight')), index: indexOf(seen, 8) });
       expect(again.seen.texts).toEqual(['9', '10', '11']);
     });
 
     it('counts on after a snapshot of everything', async () => {
-      const { log } = await startWith(['a', 'b', 'c']);
-      await log.compact(bytes('abc'), 3);
+      const { log, seen } = await startWith(['a', 'b', 'c']);
+      const last = indexOf(seen, 3);
+      await log.compact(bytes('abc'), last);
       await log.close();
       const again = await start();
       expect(again.seen.calls).toEqual(['restored', 'ready']);
       again.log.propose(0, bytes('d'));
-      await again.seen.until(({ lastIndex }) => lastIndex === 4);
+      await again.seen.until(({ lastIndex }) => lastIndex > last);
     });
 
     it('ignores a snapshot older than the one it has', async () => {
-      const { log } = await startWith(['a', 'b', 'c']);
-      await Promise.all([log.compact(bytes('abc'), 3), log.compact(bytes('ab'), 2)]);
+      const { log, seen } = await startWith(['a', 'b', 'c']);
+      await Promise.all([log.compact(bytes('abc'), indexOf(seen, 3)), log.compact(bytes('ab'), indexOf(seen, 2))]);
       await log.close();
-      const { seen } = await start();
-      expect(seen.snapshot).toEqual({ content: new Uint8Array(bytes('abc')), index: 3 });
+      const again = await start();
+      expect(again.seen.snapshot).toEqual({ content: new Uint8Array(bytes('abc')), index: indexOf(seen, 3) });
     });
 
     it('keeps every byte of a large snapshot, and of an empty one', async () => {
       const large = Buffer.alloc(3 * limits.snapshotPieceBytes + 17);
       for (let at = 0; at < large.length; at += 1) large[at] = (at * 31 + (at >> 12)) & 0xff;
-      const { log } = await startWith(['a', 'b']);
-      await log.compact(large, 1);
+      const { log, seen } = await startWith(['a', 'b']);
+      await log.compact(large, indexOf(seen, 1));
       await log.close();
       const again = await start();
       expect(Buffer.compare(again.seen.snapshot?.content ?? bytes('-'), large)).toBe(0);
-      await again.log.compact(new Uint8Array(0), 2);
+      await again.log.compact(new Uint8Array(0), indexOf(seen, 2));
       await again.log.close();
-      const { seen } = await start();
-      expect(seen.snapshot).toEqual({ content: new Uint8Array(0), index: 2 });
+      const empty = await start();
+      expect(empty.seen.snapshot).toEqual({ content: new Uint8Array(0), index: indexOf(seen, 2) });
     });
 
     it('takes proposals while it compacts', async () => {
       const { log, seen } = await startWith(numbers(0, 99).map(String));
-      const compacted = log.compact(Buffer.alloc(2 * limits.snapshotPieceBytes), 100);
+      const compacted = log.compact(Buffer.alloc(2 * limits.snapshotPieceBytes), indexOf(seen, 100));
       for (const number of numbers(100, 599)) log.propose(number, bytes(String(number)));
       await Promise.all([compacted, seen.until(({ entries }) => entries.length === 600)]);
       await log.close();
       const again = await start();
-      expect(again.seen.snapshot?.index).toBe(100);
+      expect(again.seen.snapshot?.index).toBe(indexOf(seen, 100));
       expect(again.seen.texts).toEqual(numbers(100, 599).map(String));
     });
 
@@ -241,7 +242,6 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
         await log.open(seen);
         if (seen.snapshot) state.restore(seen.snapshot.content);
         for (const entry of seen.entries) state.apply(entry);
-        expect(state.names).toHaveLength(seen.lastIndex);
         await log.close();
 
         // All of earlier rounds, then a first part of this one's proposals: no gap, nothing twice, nothing acknowledged missing.
@@ -253,4 +253,9 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
       expect(compactions, 'kills met compactions').toBeGreaterThan(0);
     });
   });
+}
+
+/** The index under which the log delivered its n-th entry. */
+function indexOf({ entries }: LogRecorder, nth: number): number {
+  return must(entries[nth - 1], `entry ${nth}`).index;
 }
