@@ -26,6 +26,7 @@ import { JoinedDownlink } from '../node/joined-downlink.ts';
 import { OrchestratorBackend } from '../node/orchestrator-backend.ts';
 import { OrchestratorDriver } from '../node/orchestrator-driver.ts';
 import { Renewal } from '../node/renewal.ts';
+import { sha256 } from '../node/sha256.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
@@ -112,6 +113,7 @@ export async function composeOrchestrator(
       policy: profile.policy,
       heartbeatMs: HEARTBEAT_MS,
       entriesPerSnapshot: limits.logEntriesPerSnapshot,
+      hash: sha256,
     },
   );
 

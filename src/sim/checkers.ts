@@ -2,6 +2,7 @@
  * What must never happen, whatever goes wrong; checked as the world moves.
  *
  *  - S1 to S4 of every orchestrator's state (core/orchestrator/state.ts), after every entry.
+ *  - D1 to D4: the chain of decision records verifies, after every entry; replaying gives the same (with the state).
  *  - A committed entry never changes, and replaying all of them gives the present state.
  *  - An instance id is made once.
  *  - Below one orchestrator no instance runs on two machines.
@@ -14,6 +15,7 @@ import { decodeCommand } from '../core/orchestrator/commands.ts';
 import { assertState, OrchestratorState } from '../core/orchestrator/state.ts';
 import { childView, instanceView, serviceView } from '../core/orchestrator/views.ts';
 import type { Changed, OrchestratorDriver } from '../node/orchestrator-driver.ts';
+import { sha256 } from '../node/sha256.ts';
 import type { LogEntry } from '../ports/log.ts';
 import { SimulationFailure } from './failure.ts';
 import type { OrchestratorMachine } from './machine.ts';
@@ -79,6 +81,8 @@ export class Checkers {
       if (!core || core.logPosition.index === record.checkedIndex) continue;
       record.checkedIndex = core.logPosition.index;
       assertState(core.state);
+      const { problem } = core.state.decisions.verify(core.state.epoch);
+      if (problem) throw new SimulationFailure(`${machine.name}: decision ${problem.number} ${problem.what}`);
     }
   }
 
@@ -86,7 +90,7 @@ export class Checkers {
   replay(machine: OrchestratorMachine): void {
     const core = machine.driver?.core;
     if (!core) return;
-    const state = new OrchestratorState();
+    const state = new OrchestratorState(sha256);
     const record = this.#record(machine);
     record.made.clear();
     for (const text of record.entries.slice(0, core.logPosition.index)) {

@@ -10,6 +10,7 @@ import { chance, integerBetween, Prng, pick } from '../core/base/prng.ts';
 import type { EngineInit } from '../core/engine/engine.ts';
 import type { ClientRequest } from '../core/model/requests.ts';
 import type { RequestAnswer } from '../core/orchestrator/changes.ts';
+import { sha256 } from '../node/sha256.ts';
 import { Checkers } from './checkers.ts';
 import { SimulationFailure } from './failure.ts';
 import type { Knobs } from './knobs.ts';
@@ -229,6 +230,7 @@ export class World {
         policy: pick(this.random, ['spread', 'first-fit', 'least-loaded', 'best-fit']),
         heartbeatMs: 1_000,
         entriesPerSnapshot: this.knobs.entriesPerSnapshot,
+        hash: sha256,
       },
       {
         entrySeen: (entry) => this.checkers.entrySeen(machine, entry),

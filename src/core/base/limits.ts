@@ -61,6 +61,12 @@ export const limits = {
   summaryNodes: 512,
   /** Events kept in memory for `tendril events`. */
   events: 2_000,
+  /** Decision records kept by every replica: hours of an ordinary cluster, and about a megabyte of its snapshot. */
+  decisionRecords: 2_048,
+  /** Candidates that a decision record lists: the chosen one and who came next; the others are counted. */
+  decisionCandidates: 3,
+  /** Steps decided in one round, before the next service waits for the round after: well within `logEntryBytes` with all that was seen. */
+  decisionsPerRound: 2_048,
   /** Outcomes remembered for requests that are retried after a lost answer. */
   rememberedRequests: 4_096,
   /** Entries in the log between snapshots. */

@@ -1,5 +1,6 @@
 /** Applies what reconciliation decided; what no longer holds is skipped. */
 import { must, unreachable } from '../base/assert.ts';
+import type { DecidedBy, DecisionCause, Seen } from '../model/decisions.ts';
 import type { Changes } from './changes.ts';
 import type { Decision } from './commands.ts';
 import { finishService } from './services.ts';
@@ -8,9 +9,15 @@ import { describeTarget, type InstanceRecord, type OrchestratorState } from './s
 /** What a member was told to stop is remembered this long back; one that missed more is told everything anew. */
 const UNSET_REMEMBERED = 256;
 
-export function applyDecision(state: OrchestratorState, decision: Decision, atMs: number, changes: Changes): void {
+/** Who decided, and when. */
+interface Decider extends DecidedBy {
+  readonly atMs: number;
+}
+
+export function applyDecision(state: OrchestratorState, decision: Decision, decider: Decider, changes: Changes): void {
+  const { atMs } = decider;
   if (decision.do === 'create') {
-    createInstance(state, decision, atMs, changes);
+    createInstance(state, decision, decider, changes);
     return;
   }
   const instance = state.instances.get(decision.instance);
@@ -18,7 +25,7 @@ export function applyDecision(state: OrchestratorState, decision: Decision, atMs
   switch (decision.do) {
     case 'place':
       if (instance.leaving !== null || instance.child !== null) return;
-      tell(state, instance, decision.child, atMs, changes);
+      tell(state, instance, decision, decider, changes);
       break;
     case 'unplace':
       if (instance.leaving !== null || instance.child === null) return;
@@ -79,9 +86,10 @@ function forgetFinishedMove(state: OrchestratorState, instance: InstanceRecord):
 function createInstance(
   state: OrchestratorState,
   decision: Extract<Decision, { do: 'create' }>,
-  atMs: number,
+  decider: Decider,
   changes: Changes,
 ): void {
+  const { atMs } = decider;
   const service = state.services.get(decision.service);
   if (!service?.specs.has(decision.generation) || service.deleting || decision.number < state.nextNumber) return;
   state.nextNumber = decision.number + 1;
@@ -105,19 +113,45 @@ function createInstance(
   changes.touchedInstances.add(instance.id);
   // It now is, or is no longer, the successor of this one.
   if (decision.replaces !== null) changes.touchedInstances.add(decision.replaces);
-  if (decision.child !== null) tell(state, instance, decision.child, atMs, changes);
+  if (decision.child !== null) tell(state, instance, { child: decision.child, seen: decision.seen }, decider, changes);
 }
 
-/** Gives the instance to the child, under a new version of the child's desired state. */
-function tell(state: OrchestratorState, instance: InstanceRecord, child: string, atMs: number, changes: Changes): void {
+interface Placed {
+  readonly child: string;
+  readonly seen?: Seen | undefined;
+}
+
+/** Gives the instance to the child, under a new version of the child's desired state, and leaves a record of it. */
+function tell(state: OrchestratorState, instance: InstanceRecord, placed: Placed, decider: Decider, changes: Changes): void {
+  const { child, seen = null } = placed;
+  const { atMs, term, leader, votes } = decider;
   const member = state.members.get(child);
   if (!member) return;
+  const cause = causeOf(state, instance);
+  const { id, service, replaces } = instance;
+  const request = requestBehind(state, instance, cause);
+  state.decisions.append({ atMs, cause, service, instance: id, replaces, request, seen, choice: child, term, leader, votes });
   member.version += 1;
   state.assign(instance, child);
   instance.since = member.version;
   instance.changedAtMs = atMs;
   changes.told.add(child);
   changes.event(`instance/${instance.id}`, `placed on ${child}`);
+}
+
+/** Why it needs a place now. */
+function causeOf(state: OrchestratorState, instance: InstanceRecord): DecisionCause {
+  if (instance.since > 0) return 'refused'; // a child has been told of it before
+  if (instance.replaces === null) return 'create';
+  const old = state.instances.get(instance.replaces);
+  if (!old || old.lost) return 'replace';
+  return old.generation === instance.generation ? 'migrate' : 'update';
+}
+
+function requestBehind(state: OrchestratorState, instance: InstanceRecord, cause: DecisionCause): string | null {
+  const old = instance.replaces === null ? undefined : state.instances.get(instance.replaces);
+  if (cause === 'migrate') return old?.move?.request ?? null;
+  return cause === 'create' || cause === 'update' ? (state.services.get(instance.service)?.request ?? null) : null;
 }
 
 /** Takes it out of its child's desired state; the record stays until the child says that nothing is left. */

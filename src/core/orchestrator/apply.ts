@@ -4,6 +4,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
+import type { ClientRequest } from '../model/requests.ts';
 import { applyDecision } from './apply-decision.ts';
 import { applyRequest } from './apply-request.ts';
 import { type Applied, Changes, type RequestAnswer } from './changes.ts';
@@ -24,19 +25,38 @@ function applyCommand(state: OrchestratorState, command: Command, atMs: number, 
       state.epoch = command.epoch;
       state.name = command.name;
       state.createdAtMs = atMs;
+      state.decisions.begin(command.epoch);
       return;
     case 'request':
-      changes.answer = answerOnce(state, command.idempotencyKey, () => applyRequest(state, command.request, atMs, changes));
+      changes.answer = answerOnce(state, command.idempotencyKey, () => {
+        const answer = applyRequest(state, command.request, atMs, changes);
+        if (answer.ok && answer.value.effect !== 'unchanged') noteRequest(state, command.request, command.idempotencyKey);
+        return answer;
+      });
       return;
-    case 'decide':
-      for (const decision of command.decisions) applyDecision(state, decision, atMs, changes);
+    case 'decide': {
+      const { tip, by = { term: 1, leader: state.name, votes: [] } } = command;
+      if (tip) state.decisions.witness(tip);
+      for (const decision of command.decisions) applyDecision(state, decision, { ...by, atMs }, changes);
       return;
+    }
     case 'parentDesired':
       applyParentDesired(state, command, atMs, changes);
       return;
     default:
       unreachable(command);
   }
+}
+
+/** For the records of the decisions that follow from it. */
+function noteRequest(state: OrchestratorState, request: ClientRequest, key: string | undefined): void {
+  if (request.type === 'applyService' || request.type === 'scaleService') {
+    const service = state.services.get(request.name);
+    if (service) service.request = key;
+  }
+  if (request.type !== 'migrateInstance') return;
+  const instance = state.instances.get(request.instance);
+  if (instance?.move) instance.move = { ...instance.move, request: key };
 }
 
 function answerOnce(state: OrchestratorState, key: string | undefined, run: () => RequestAnswer): RequestAnswer {

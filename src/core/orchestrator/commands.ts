@@ -3,6 +3,7 @@
  * `parentDesired` from the orchestrator above. Each entry carries the time at which it was proposed: apply
  * reads no clock.
  */
+import type { ChainLink, DecidedBy, Seen } from '../model/decisions.ts';
 import type { Assignment } from '../model/messages.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { Leaving, Target } from './state.ts';
@@ -20,8 +21,10 @@ export type Decision =
       readonly target: Target | null;
       readonly avoid: string | null;
       readonly child: string | null;
+      /** On what the child was chosen; entries of older versions do not say. */
+      readonly seen?: Seen | undefined;
     }
-  | { readonly do: 'place'; readonly instance: string; readonly child: string }
+  | { readonly do: 'place'; readonly instance: string; readonly child: string; readonly seen?: Seen | undefined }
   /** Its child refused it. */
   | { readonly do: 'unplace'; readonly instance: string }
   | { readonly do: 'stop'; readonly instance: string; readonly leaving: Leaving }
@@ -35,7 +38,14 @@ export type Decision =
 export type Command =
   | { readonly type: 'initialise'; readonly epoch: string; readonly name: string }
   | { readonly type: 'request'; readonly request: ClientRequest; readonly idempotencyKey?: string | undefined }
-  | { readonly type: 'decide'; readonly decisions: readonly Decision[] }
+  | {
+      readonly type: 'decide';
+      readonly decisions: readonly Decision[];
+      /** Entries of before there were replicas do not say: then there was one, in term 1. */
+      readonly by?: DecidedBy | undefined;
+      /** The end of the chain of decision records, as the decider knew it (D4). */
+      readonly tip?: ChainLink | undefined;
+    }
   | {
       readonly type: 'parentDesired';
       readonly epoch: string;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { sha256 } from '../../node/sha256.ts';
 import { limits } from '../base/limits.ts';
 import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
@@ -8,7 +9,9 @@ import { type Assignment, type Desired, type InstanceReport, type UpMessage, upM
 import type { ClientRequest } from '../model/requests.ts';
 import { serviceSpecSchema } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
+import { apply } from './apply.ts';
 import type { RequestAnswer } from './changes.ts';
+import { decodeCommand } from './commands.ts';
 import { Orchestrator, type OrchestratorEffect, type OrchestratorInit, type OrchestratorInput } from './orchestrator.ts';
 import { UNSEEN_LOST_AFTER_MS } from './reconcile.ts';
 import { assertState, OrchestratorState } from './state.ts';
@@ -22,6 +25,7 @@ const INIT: OrchestratorInit = {
   policy: 'spread',
   heartbeatMs: 1_000,
   entriesPerSnapshot: 50,
+  hash: sha256,
 };
 
 /** An orchestrator whose log commits at once, and children that a test speaks for. */
@@ -34,6 +38,7 @@ class Site {
   readonly saidToParent: UpMessage[] = [];
   readonly saidToChildren: Desired[] = [];
   snapshot = '';
+  readonly entries: string[] = [];
   #index = 0;
   #ticket = 0;
   readonly #sequences = new Map<string, number>();
@@ -54,6 +59,7 @@ class Site {
   #take(effect: OrchestratorEffect, inputs: OrchestratorInput[]): void {
     if (effect.type === 'propose') {
       this.#index += 1;
+      this.entries.push(effect.data);
       inputs.push({ type: 'entryCommitted', index: this.#index, data: effect.data, proposal: effect.proposal });
     }
     if (effect.type === 'answer') this.answers.push(effect.answer);
@@ -375,7 +381,7 @@ describe('an orchestrator', () => {
     site.node('n1');
     for (let round = 0; round < 40; round++) site.request(web({ replicas: (round % 3) + 1 }));
     expect(site.snapshot).not.toBe('');
-    const state = OrchestratorState.fromJSON(JSON.parse(JSON.stringify(site.core.state)));
+    const state = OrchestratorState.fromJSON(JSON.parse(JSON.stringify(site.core.state)), sha256);
     expect(JSON.stringify(state)).toBe(JSON.stringify(site.core.state));
     assertState(state);
   });
@@ -388,6 +394,72 @@ describe('an orchestrator', () => {
     const before = site.core.logPosition.index;
     site.pass(60_000, 'n1');
     expect(site.core.logPosition.index).toBe(before);
+  });
+});
+
+describe('the records of its decisions', () => {
+  const records = (site: Site) => site.core.state.decisions.list(limits.decisionRecords);
+
+  it('say what was seen, what was chosen, by whom and on whose request', () => {
+    const site = new Site();
+    for (const name of ['n1', 'n2', 'n3', 'n4', 'n5']) site.node(name);
+    site.node('gone');
+    site.request({ type: 'cordonChild', child: 'gone', cordoned: true });
+    site.request(web({ replicas: 1 }), 'key-1');
+    const [record] = records(site);
+    expect(record).toMatchObject({ number: 1, cause: 'create', service: 'web', instance: 'web-1', request: 'key-1' });
+    expect(record).toMatchObject({ atMs: site.nowMs, term: 1, leader: 'site', votes: [], before: sha256('e1') });
+    expect(record?.seen).toMatchObject({ policy: 'spread', others: 2, rejected: { cordoned: 1 } });
+    expect(record?.seen?.candidates).toHaveLength(limits.decisionCandidates);
+    expect(record?.seen?.candidates[0]).toMatchObject({ name: record?.choice, cpuMilli: 1_000, memoryBytes: 2 ** 30 });
+  });
+
+  it('say why a place was needed: update, move, refusal, loss', () => {
+    const site = new Site();
+    for (const name of ['n1', 'n2']) site.node(name);
+    const settle = () => {
+      for (let round = 0; round < 3; round += 1) {
+        site.obey('n1', 'n2');
+        site.pass(2_500, 'n1', 'n2');
+      }
+    };
+    const present = () => [...site.core.state.instances.values()].find(({ leaving }) => leaving === null);
+    const newest = () => records(site).at(-1);
+    site.request(web({ replicas: 1 }), 'key-1');
+    settle();
+    site.request(web({ replicas: 1, env: { VERSION: '2' } }), 'key-2');
+    expect(newest()).toMatchObject({ number: 2, cause: 'update', replaces: 'web-1', request: 'key-2' });
+    settle();
+    site.request({ type: 'migrateInstance', instance: present()?.id ?? '' }, 'key-3');
+    expect(newest()).toMatchObject({ number: 3, cause: 'migrate', replaces: 'web-2', request: 'key-3' });
+    const moved = newest();
+    site.report(moved?.choice ?? '', [reportOf(moved?.instance ?? '', 'REFUSED', 'no room after all')]);
+    site.request({ type: 'deleteService', name: 'web' });
+    settle();
+    site.request(web({ replicas: 1 }));
+    const first = newest();
+    site.report(first?.choice ?? '', [reportOf(first?.instance ?? '', 'REFUSED', 'no room after all')]);
+    expect(newest()).toMatchObject({ cause: 'refused', instance: first?.instance, request: null });
+    expect(newest()?.seen?.rejected).toEqual({ excluded: 1 });
+    site.obey('n1', 'n2');
+    site.pass(6_000, first?.choice ?? '');
+    expect(newest()).toMatchObject({ cause: 'replace', replaces: first?.instance, request: null });
+    expect(site.core.state.decisions.verify('e1')).toMatchObject({ ok: true, problem: null });
+  });
+
+  it('show in a replay when an entry of the log was altered, checksum and all (D4)', () => {
+    const site = new Site();
+    for (const name of ['n1', 'n2']) site.node(name);
+    site.request(web({ replicas: 1 }));
+    site.request(web({ replicas: 2 }));
+    const verdictWith = (alter: (entry: string) => string) => {
+      const state = new OrchestratorState(sha256);
+      for (const entry of site.entries) apply(state, decodeCommand(alter(entry)));
+      return state.decisions.verify('e1');
+    };
+    expect(verdictWith((entry) => entry)).toMatchObject({ ok: true, records: 2 });
+    const altered = verdictWith((entry) => entry.replace(/("do":"create","id":"web-1".*"policy":)"spread"/, '$1"best-fit"'));
+    expect(altered.problem).toMatchObject({ number: 1, what: expect.stringContaining('altered') });
   });
 });
 

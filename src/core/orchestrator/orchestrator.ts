@@ -16,6 +16,7 @@
 import { must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import type { Random } from '../base/prng.ts';
+import type { DecidedBy } from '../model/decisions.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.ts';
 import type { ClientRequest } from '../model/requests.ts';
@@ -24,7 +25,8 @@ import type { EventView, RefusalView } from '../model/views.ts';
 import { ChildSession, type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
 import { apply } from './apply.ts';
 import type { NewEvent, RequestAnswer } from './changes.ts';
-import { type Command, decodeCommand, encodeCommand } from './commands.ts';
+import { type Command, type Decision, decodeCommand, encodeCommand } from './commands.ts';
+import type { Hash } from './decision-chain.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { Placer } from './placer.ts';
@@ -72,6 +74,8 @@ export interface OrchestratorInit {
   readonly policy: PlacementPolicyName;
   readonly heartbeatMs: number;
   readonly entriesPerSnapshot: number;
+  /** Of decision records. */
+  readonly hash: Hash;
 }
 
 /** Nodes get this long after a start before their absence is held against the cluster. */
@@ -82,7 +86,7 @@ const GAP_MS = 2_000;
 export class Orchestrator {
   readonly #init: OrchestratorInit;
   readonly #session: ChildSession;
-  #state = new OrchestratorState();
+  #state: OrchestratorState;
   #observed = this.#newObserved();
   #placer: Placer;
   #leadership: Leadership = { leads: false, term: 0, leader: null };
@@ -108,6 +112,7 @@ export class Orchestrator {
 
   constructor(init: OrchestratorInit) {
     this.#init = init;
+    this.#state = new OrchestratorState(init.hash);
     this.#session = new ChildSession('cluster', init.software);
     this.#placer = new Placer(this.#state, this.#observed, init);
   }
@@ -160,7 +165,7 @@ export class Orchestrator {
   #take(input: OrchestratorInput): void {
     switch (input.type) {
       case 'snapshotRestored':
-        this.#state = OrchestratorState.fromJSON(JSON.parse(input.snapshot));
+        this.#state = OrchestratorState.fromJSON(JSON.parse(input.snapshot), this.#init.hash);
         this.#observed = this.#newObserved();
         this.#placer = new Placer(this.#state, this.#observed, this.#init);
         this.#index = this.#snapshotIndex = input.index;
@@ -439,11 +444,15 @@ export class Orchestrator {
     this.#dirty = new Set();
     let number = this.#state.nextNumber;
     this.#placer.beginRound(this.#nowMs);
-    const decisions = [...dirty].flatMap((key) => {
+    const decisions = [...dirty].reduce<Decision[]>((sofar, key) => {
       const service = this.#state.services.get(key);
-      if (!service) return [];
+      if (!service) return sofar;
+      if (sofar.length >= limits.decisionsPerRound) {
+        this.#dirty.add(key); // its turn is when this round is committed
+        return sofar;
+      }
       this.#waiting.delete(key);
-      return reconcileService(service, {
+      const steps = reconcileService(service, {
         state: this.#state,
         observed: this.#observed,
         nowMs: this.#nowMs,
@@ -463,8 +472,17 @@ export class Orchestrator {
           return null;
         },
       });
-    });
-    if (decisions.length > 0) this.#deciding = this.#propose({ type: 'decide', decisions });
+      sofar.push(...steps);
+      return sofar;
+    }, []);
+    if (decisions.length === 0) return;
+    this.#deciding = this.#propose({ type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions });
+  }
+
+  /** As records of decisions name it. */
+  #decider(): DecidedBy {
+    const { term, leader } = this.#leadership;
+    return { term, leader: leader ?? this.#init.name, votes: [] };
   }
 
   #upwardStatus(): ChildStatus {

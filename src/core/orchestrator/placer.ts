@@ -3,13 +3,13 @@
  * account of what has been given away but does not show in the children's summaries yet.
  */
 import { must } from '../base/assert.ts';
-import { ok, type Result, refused } from '../base/result.ts';
+import { type Result, refused } from '../base/result.ts';
 import { mergeSummaries } from '../capacity/summaries.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import type { RefusalView } from '../model/views.ts';
 import { couldEver } from '../placement/could-ever.ts';
-import { place, reserveFor } from '../placement/place.ts';
+import { type Placement, place, reserveFor } from '../placement/place.ts';
 import type { Candidate, Requirement } from '../placement/requirement.ts';
 import type { Link, Observed } from './observed.ts';
 import { type Member, type OrchestratorState, type Target, userService } from './state.ts';
@@ -56,14 +56,14 @@ export class Placer {
   }
 
   /** A child for the instance, or why none will do. Within a round each answer counts on those before. */
-  findPlace(spec: ServiceSpec, wish: PlaceWish): Result<string, readonly RefusalView[]> {
+  findPlace(spec: ServiceSpec, wish: PlaceWish): Result<Placement, readonly RefusalView[]> {
     const candidates = this.#candidatesOf(wish.service);
     const requirement = this.#requirement(spec, wish);
     const placed = place(requirement, [...candidates.values()], spec.placement.policy ?? this.#defaultPolicy);
     if (!placed.ok) return refused(placed.error);
     const { child } = placed.value;
     this.#give(requirement, must(candidates.get(child), `candidate ${child}`), candidates);
-    return ok(child);
+    return placed;
   }
 
   /** Whether any child could run it with nothing else on it; the reasons if not. */

@@ -12,6 +12,7 @@
  *  R4. A copy that comes back after it was replaced goes if its successor runs, and stays if it does not.
  */
 import { must } from '../base/assert.ts';
+import type { Seen } from '../model/decisions.ts';
 import type { ServiceSpec } from '../model/service.ts';
 import type { Decision } from './commands.ts';
 import type { Observed } from './observed.ts';
@@ -38,7 +39,7 @@ export const UNSEEN_LOST_AFTER_MS = 30_000;
 export type FindPlace = (
   spec: ServiceSpec,
   wish: { readonly service: string; readonly instance: string; readonly target: Target | null; readonly avoid: string | null },
-) => string | null;
+) => { readonly child: string; readonly seen: Seen } | null;
 
 export interface ReconcileContext {
   readonly state: OrchestratorState;
@@ -263,13 +264,13 @@ class Round {
   placeWaiting(): void {
     for (const instance of this.#kept) {
       if (instance.child !== null || this.#stopped.has(instance.id) || this.#unplaced.has(instance.id)) continue;
-      const child = this.#context.findPlace(this.#context.state.specOf(instance), {
+      const found = this.#context.findPlace(this.#context.state.specOf(instance), {
         service: this.#service.key,
         instance: instance.id,
         target: instance.target,
         avoid: instance.avoid,
       });
-      if (child !== null) this.decisions.push({ do: 'place', instance: instance.id, child });
+      if (found) this.decisions.push({ do: 'place', instance: instance.id, child: found.child, seen: found.seen });
     }
   }
 
@@ -283,7 +284,7 @@ class Round {
     const id = key.startsWith('parent:') ? `${key.slice('parent:'.length)}.${number}` : `${key}-${number}`;
     // A target may lie within the child that has the instance already: another node of the same cluster.
     const effectiveAvoid = target !== null && (target.cluster !== null || target.node !== null) ? null : avoid;
-    const child = this.#context.findPlace(must(this.#service.specs.get(generation), 'present spec'), {
+    const found = this.#context.findPlace(must(this.#service.specs.get(generation), 'present spec'), {
       service: key,
       instance: id,
       target,
@@ -298,7 +299,8 @@ class Round {
       replaces: replaces?.id ?? null,
       target,
       avoid: effectiveAvoid,
-      child,
+      child: found?.child ?? null,
+      seen: found?.seen,
     });
     if (replaces) this.#replacedNow.add(replaces.id);
     this.#created += 1;

@@ -14,6 +14,7 @@ import { assert, must } from '../base/assert.ts';
 import type { ChildRecord, TokenRecord } from '../model/membership.ts';
 import type { RequestOutcome, RequestRefusal } from '../model/requests.ts';
 import type { ServiceSpec } from '../model/service.ts';
+import { DecisionChain, type Hash, type KeptChain } from './decision-chain.ts';
 
 export interface ServiceRecord {
   /** `web`; or `parent:web-3`, the third instance of the parent's web, which this cluster keeps running. */
@@ -29,6 +30,8 @@ export interface ServiceRecord {
   readonly createdAtMs: number;
   updatedAtMs: number;
   deleting: boolean;
+  /** Idempotency key of the request that last changed it. */
+  request?: string | undefined;
 }
 
 /** Why an instance that may still run shall not. */
@@ -67,7 +70,7 @@ export interface InstanceRecord {
   /** Its child has been silent for too long; a successor may be running. */
   lost: boolean;
   /** A move that was asked for and is not over. */
-  move: { readonly target: Target; readonly deadlineMs: number } | null;
+  move: { readonly target: Target; readonly deadlineMs: number; readonly request?: string | undefined } | null;
   changedAtMs: number;
 }
 
@@ -108,6 +111,7 @@ export class OrchestratorState {
   readonly tokens = new Map<string, TokenRecord>();
   /** Answers by idempotency key, oldest first. */
   readonly remembered = new Map<string, RememberedRequest['answer']>();
+  readonly decisions: DecisionChain;
 
   // Indexes, rebuilt on restore.
   readonly #byService = new Map<string, Set<string>>();
@@ -115,6 +119,10 @@ export class OrchestratorState {
   readonly #byUserService = new Map<string, Set<string>>();
   readonly #successors = new Map<string, Set<string>>();
   readonly #byChild = new Map<string, Set<string>>();
+
+  constructor(hash: Hash) {
+    this.decisions = new DecisionChain(hash);
+  }
 
   /** Instances of a service, oldest first. */
   instancesOf(serviceKey: string): InstanceRecord[] {
@@ -199,13 +207,14 @@ export class OrchestratorState {
       members: [...this.members.values()],
       tokens: [...this.tokens.values()],
       remembered: [...this.remembered],
+      decisions: this.decisions,
     };
   }
 
   /** From what `toJSON` gave: a snapshot of our own, whose checksum the log has verified. */
-  static fromJSON(json: unknown): OrchestratorState {
+  static fromJSON(json: unknown, hash: Hash): OrchestratorState {
     const stored = json as StoredState;
-    const state = new OrchestratorState();
+    const state = new OrchestratorState(hash);
     state.epoch = stored.epoch;
     state.name = stored.name;
     state.createdAtMs = stored.createdAtMs;
@@ -216,6 +225,9 @@ export class OrchestratorState {
     for (const token of stored.tokens) state.tokens.set(token.id, token);
     for (const [key, answer] of stored.remembered) state.remembered.set(key, answer);
     for (const instance of stored.instances) state.addInstance(instance);
+    // A snapshot of before there were records: they begin here.
+    if (stored.decisions) state.decisions.restore(stored.decisions);
+    else state.decisions.begin(state.epoch);
     return state;
   }
 }
@@ -231,6 +243,7 @@ interface StoredState {
   members: Member[];
   tokens: TokenRecord[];
   remembered: [string, RememberedRequest['answer']][];
+  decisions?: KeptChain;
 }
 
 /** A cluster's own `web` and the parent's are two. */

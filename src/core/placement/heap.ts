@@ -10,6 +10,10 @@ export class Heap<T> {
     for (let at = (items.length >> 1) - 1; at >= 0; at -= 1) this.#sink(at);
   }
 
+  get size(): number {
+    return this.#items.length;
+  }
+
   push(item: T): void {
     const items = this.#items;
     items.push(item);

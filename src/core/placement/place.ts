@@ -10,9 +10,11 @@
  */
 
 import { assert, must } from '../base/assert.ts';
+import { limits } from '../base/limits.ts';
 import { ok, type Result, refused } from '../base/result.ts';
 import { compareText } from '../capacity/groups.ts';
 import { reserve } from '../capacity/reserve.ts';
+import type { Rejection, Seen } from '../model/decisions.ts';
 import type { PlacementPolicyName } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import { explainer, type Refusal } from './explain.ts';
@@ -20,6 +22,7 @@ import { type Fit, fitOf } from './filter.ts';
 import { Heap } from './heap.ts';
 import { POLICIES, type Policy } from './policies.ts';
 import { type Candidate, type Demand, demandOf, type Requirement } from './requirement.ts';
+import { rejectionOf, seenCandidate } from './seen.ts';
 
 export interface Choice {
   readonly child: string;
@@ -32,6 +35,7 @@ export interface Choice {
 export interface Placement extends Choice {
   /** Who would have been next, best first. */
   readonly runnersUp: readonly Choice[];
+  readonly seen: Seen;
 }
 
 const RUNNERS_UP = 3;
@@ -43,16 +47,28 @@ export function place(
   policy: PlacementPolicyName,
 ): Result<Placement, readonly Refusal[]> {
   const demand = demandOf(requirement);
-  const heap = contenders(demand, candidates, POLICIES[policy]);
+  const rejected: Partial<Record<Rejection, number>> = {};
+  const heap = contenders(demand, candidates, POLICIES[policy], (candidate) => {
+    const reason = rejectionOf(demand, candidate);
+    rejected[reason] = (rejected[reason] ?? 0) + 1;
+  });
+  const fitting = heap.size;
   const best = heap.pop();
   if (!best) return refused(refusalsOf(demand, candidates));
-  const runnersUp: Choice[] = [];
+  const runnersUp: Scored[] = [];
   while (runnersUp.length < RUNNERS_UP) {
     const next = heap.pop();
     if (!next) break;
-    runnersUp.push(choiceOf(next));
+    runnersUp.push(next);
   }
-  return ok({ ...choiceOf(best), runnersUp });
+  const listed = [best, ...runnersUp].slice(0, limits.decisionCandidates);
+  const seen: Seen = {
+    policy,
+    candidates: listed.map(({ candidate, score }) => seenCandidate(demand, candidate, score)),
+    others: fitting - listed.length,
+    rejected,
+  };
+  return ok({ ...choiceOf(best), runnersUp: runnersUp.map(choiceOf), seen });
 }
 
 export interface Batch {
@@ -114,11 +130,17 @@ interface Scored {
   tieHash: number;
 }
 
-function contenders(demand: Demand, candidates: readonly Candidate[], policy: Policy): Heap<Scored> {
+function contenders(
+  demand: Demand,
+  candidates: readonly Candidate[],
+  policy: Policy,
+  rejected: (candidate: Candidate) => void = () => {},
+): Heap<Scored> {
   const scored: Scored[] = [];
   for (const candidate of candidates) {
     const one = contend(demand, candidate, policy);
     if (one) scored.push(one);
+    else rejected(candidate);
   }
   return new Heap(scored, (a, b) => before(demand, policy, a, b));
 }
