@@ -9,6 +9,7 @@ process.exitCode = await runProgram(
   process.argv.slice(2),
   processShell({
     software: TENDRIL_VERSION,
+    storedDecisions: async (directory) => (await import('./compose/stored-decisions.ts')).readStoredDecisions(directory),
     dataDirectory: (option) => chooseDataDirectory({ option, environment: process.env }),
   }),
   {

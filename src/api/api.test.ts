@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { DecisionRecord } from '../core/model/decisions.ts';
 import { ERRORS } from '../core/model/errors.ts';
 import { validate } from '../core/model/validation.ts';
 import { applyAnswerSchema, errorBodySchema, instanceListSchema, nodeListSchema, serviceListSchema } from './schemas.ts';
@@ -178,6 +179,31 @@ describe('instances, nodes, tokens', () => {
     expect(list.items[0]).toMatchObject({ id: made.id, role: 'worker', usesLeft: 1 });
     expect(JSON.stringify(list)).not.toContain('ababab');
     expect((await call(rig, `/v1/tokens/${made.id}`, { method: 'DELETE' })).json.effect).toBe('deleted');
+  });
+});
+
+describe('decision records', () => {
+  const record = (number: number): DecisionRecord => ({
+    ...{ number, atMs: 1, cause: 'create', service: 'web', instance: `web-${number}`, replaces: null, request: null },
+    ...{ seen: null, choice: 'n1', term: 1, leader: 'root', votes: [], before: '00', hash: '01' },
+  });
+
+  test('are listed, read one by one and verified by whoever may look', async () => {
+    rig.backend.records.push(...[1, 2, 3].map(record));
+    const numbers = async (query: string) =>
+      (await call(rig, `/v1/decisions${query}`, { token: VIEWER })).json.items.map((one: DecisionRecord) => one.number);
+    expect(await numbers('')).toEqual([1, 2, 3]);
+    expect(await numbers('?limit=2')).toEqual([2, 3]);
+    expect(await numbers('?limit=1&after=1')).toEqual([2]);
+    expect((await call(rig, '/v1/decisions/2', { token: VIEWER })).json).toEqual(record(2));
+    expect((await call(rig, '/v1/decisions/verify', { token: VIEWER })).json).toEqual(rig.backend.verdict);
+    expect((await call(rig, '/v1/decisions', { token: WORKER })).status).toBe(403);
+  });
+
+  test('that are not there or not asked for well are refused', async () => {
+    expect(await call(rig, '/v1/decisions/9')).toMatchObject({ status: 404, json: { error: { code: 'not_found' } } });
+    expect((await call(rig, '/v1/decisions/first')).json.error.details[0].field).toBe(':number');
+    expect((await call(rig, '/v1/decisions?limit=100000')).json.error.details[0].field).toBe('?limit');
   });
 });
 

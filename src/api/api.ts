@@ -25,6 +25,7 @@ import { hasUnreadBody, limitBody, parseJson, refuseUnread } from './request-bod
 import { applyRoutes } from './routes/apply.ts';
 import { childRoutes } from './routes/children.ts';
 import { clusterApiRoutes } from './routes/cluster-api.ts';
+import { decisionRoutes } from './routes/decisions.ts';
 import { instanceRoutes } from './routes/instances.ts';
 import { joiningRoutes } from './routes/joining.ts';
 import { serviceRoutes } from './routes/services.ts';
@@ -114,6 +115,7 @@ export async function createApi(components: ApiComponents, overrides: Partial<Ap
     childRoutes(routes, context);
     tokenRoutes(routes, context);
     watchRoutes(routes, context);
+    decisionRoutes(routes, context);
     if (context.admission) joiningRoutes(routes, context, context.admission);
     done();
   });

@@ -4,6 +4,7 @@
  */
 import type { Duplex, Readable } from 'node:stream';
 import type { Result } from '../core/base/result.ts';
+import type { ChainVerdict, DecisionRecord } from '../core/model/decisions.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
 import type {
   Change,
@@ -28,6 +29,10 @@ export interface Backend {
   tokens(): readonly TokenView[];
   /** Events after this sequence number that are still in memory, oldest first. */
   events(afterSequence: number): readonly EventView[];
+  /** Records of placements that are kept: the newest, or those after a number; oldest first. */
+  decisions(limit: number, after?: number): readonly DecisionRecord[];
+  decision(number: number): DecisionRecord | null;
+  verifyDecisions(): ChainVerdict;
   /** Called after each change until the returned function is called. */
   subscribe(listener: (change: Change) => void): () => void;
   /** A request retried with the same key within memory is applied once and answered as before. */

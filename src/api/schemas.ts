@@ -7,6 +7,7 @@
  */
 import * as z from 'zod/mini';
 import { limits } from '../core/base/limits.ts';
+import { chainVerdictSchema, decisionRecordSchema } from '../core/model/decisions.ts';
 import { ERRORS, type ErrorCode } from '../core/model/errors.ts';
 import {
   caResponseSchema,
@@ -85,6 +86,12 @@ export const nodesQuerySchema = z.strictObject({
   withinMs: z.optional(integerText(30_000)),
 });
 export const eventsQuerySchema = z.strictObject({ after: z.optional(integerText(Number.MAX_SAFE_INTEGER)) });
+
+export const decisionsQuerySchema = z.strictObject({
+  limit: z.optional(integerText(limits.decisionRecords)),
+  after: z.optional(integerText(Number.MAX_SAFE_INTEGER)),
+});
+export const decisionParamsSchema = z.strictObject({ number: integerText(Number.MAX_SAFE_INTEGER) });
 
 export const WATCH_KINDS = ['service', 'instance', 'child', 'event'] as const;
 export const watchQuerySchema = z.strictObject({
@@ -165,6 +172,8 @@ export const instanceListSchema = list(instanceViewSchema);
 export const clusterListSchema = list(childViewSchema);
 export const tokenListSchema = list(tokenViewSchema);
 export const eventListSchema = list(eventViewSchema);
+export const decisionListSchema = list(decisionRecordSchema);
+export { chainVerdictSchema, decisionRecordSchema };
 export const nodeListSchema = z.strictObject({
   items: z.array(childViewSchema),
   /** Clusters whose nodes are missing from `items`, and why. */
@@ -181,6 +190,8 @@ const NAMES: readonly (readonly [string, z.core.$ZodType])[] = [
   ['ChildView', childViewSchema],
   ['EventView', eventViewSchema],
   ['TokenView', tokenViewSchema],
+  ['DecisionRecord', decisionRecordSchema],
+  ['ChainVerdict', chainVerdictSchema],
   ['Status', statusViewSchema],
   ['Health', healthSchema],
   ['Outcome', outcomeSchema],

@@ -3,7 +3,10 @@ import type { ErrorCode } from '../core/model/errors.ts';
 
 export const EXIT_CODES = {
   ok: { code: 0, meaning: 'done' },
-  failed: { code: 1, meaning: 'failed; for diff: there are differences; for doctor: a check failed' },
+  failed: {
+    code: 1,
+    meaning: 'failed; for diff: there are differences; for doctor: a check failed; for decisions verify: a record was changed',
+  },
   usage: { code: 2, meaning: 'the command, a flag or a manifest is not valid' },
   notFound: { code: 3, meaning: 'there is no such service, instance, node, cluster or token' },
   refused: { code: 4, meaning: 'understood and refused: token, role, conflict, limit, impossible requirement' },

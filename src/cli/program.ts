@@ -65,6 +65,12 @@ const COMMANDS: readonly CommandEntry[] = [
   { name: 'logs', group: 'Look:', summary: 'show what instances write', load: () => import('./commands/logs.ts') },
   { name: 'events', group: 'Look:', summary: 'show what happened', load: () => import('./commands/events.ts') },
   {
+    name: 'decisions',
+    group: 'Look:',
+    summary: 'show how places were chosen, and verify the records',
+    load: () => import('./commands/decisions.ts'),
+  },
+  {
     name: 'scale',
     group: 'Change:',
     summary: 'run more or fewer copies of a service',

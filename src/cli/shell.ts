@@ -3,9 +3,17 @@
  * test runs the whole program with its own streams, environment and clock.
  */
 import type { Readable, Writable } from 'node:stream';
+import type { ChainVerdict, DecisionRecord } from '../core/model/decisions.ts';
 
 /** A stream that may be a terminal. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** Decision records as a data directory has them. */
+export interface StoredDecisions {
+  list(limit: number, after?: number): readonly DecisionRecord[];
+  record(number: number): DecisionRecord | null;
+  verify(): ChainVerdict;
+}
 
 export interface Shell {
   readonly stdin: Readable;
@@ -21,6 +29,8 @@ export interface Shell {
   nowMs(): number;
   /** Where a node on this machine keeps its data: `--data-dir`, environment, default. */
   dataDirectory(option: string | undefined): Promise<string>;
+  /** Reads a data directory that no process uses, without changing it. Rejects with a CodedError. */
+  storedDecisions(directory: string): Promise<StoredDecisions>;
 }
 
 /** https://no-color.org; a terminal that cannot is spared as well. */
@@ -35,7 +45,7 @@ export function printable(text: string): string {
 }
 
 /** The shell that the process was started from. */
-export function processShell(given: Pick<Shell, 'software' | 'dataDirectory'>): Shell {
+export function processShell(given: Pick<Shell, 'software' | 'dataDirectory' | 'storedDecisions'>): Shell {
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort());
   process.once('SIGTERM', () => interrupt.abort());

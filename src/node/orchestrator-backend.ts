@@ -1,6 +1,7 @@
 /** What the API reads and writes, over a running orchestrator. */
 import type { Duplex, Readable } from 'node:stream';
 import { type Result, refused } from '../core/base/result.ts';
+import type { ChainVerdict, DecisionRecord } from '../core/model/decisions.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { TokenRecord } from '../core/model/membership.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
@@ -118,6 +119,18 @@ export class OrchestratorBackend {
 
   events(afterSequence: number): readonly EventView[] {
     return this.#components.driver.core.eventsAfter(afterSequence);
+  }
+
+  decisions(limit: number, after?: number): readonly DecisionRecord[] {
+    return this.#state.decisions.list(limit, after);
+  }
+
+  decision(number: number): DecisionRecord | null {
+    return this.#state.decisions.record(number) ?? null;
+  }
+
+  verifyDecisions(): ChainVerdict {
+    return this.#state.decisions.verify(this.#state.epoch);
   }
 
   subscribe(listener: (change: Change) => void): () => void {

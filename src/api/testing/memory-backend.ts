@@ -1,6 +1,7 @@
 /** A backend that keeps all in memory and does what it is told at once: enough of an orchestrator to test the API against. */
 import type { Duplex, Readable } from 'node:stream';
 import { ok, type Result, refused } from '../../core/base/result.ts';
+import type { ChainVerdict, DecisionRecord } from '../../core/model/decisions.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../../core/model/requests.ts';
 import type {
@@ -35,6 +36,14 @@ export class MemoryBackend implements Backend {
   readonly dialling = new Map<string, () => Promise<Duplex>>();
   /** By instance: what it writes. */
   readonly logs = new Map<string, (options: LogQuery) => Readable>();
+  readonly records: DecisionRecord[] = [];
+  verdict: ChainVerdict = {
+    ok: true,
+    records: 0,
+    anchor: { number: 0, hash: '00' },
+    tip: { number: 0, hash: '00' },
+    problem: null,
+  };
   /** Every write that came through, in order. */
   readonly submitted: ClientRequest[] = [];
 
@@ -66,6 +75,11 @@ export class MemoryBackend implements Backend {
   child = (name: string) => this.#children.get(name) ?? null;
   tokens = () => [...this.#tokens.values()];
   events = (afterSequence: number) => this.#events.filter((event) => event.sequence > afterSequence);
+
+  decisions = (limit: number, after?: number) =>
+    after === undefined ? this.records.slice(-limit) : this.records.filter(({ number }) => number > after).slice(0, limit);
+  decision = (wanted: number) => this.records.find(({ number }) => number === wanted) ?? null;
+  verifyDecisions = () => this.verdict;
 
   subscribe(listener: (change: Change) => void): () => void {
     this.#listeners.add(listener);

@@ -3,8 +3,11 @@ import * as z from 'zod/mini';
 import {
   type ApplyResult,
   applyAnswerSchema,
+  chainVerdictSchema,
   clusterListSchema,
   createdTokenSchema,
+  decisionListSchema,
+  decisionRecordSchema,
   eventListSchema,
   instanceListSchema,
   type NodeList,
@@ -14,6 +17,7 @@ import {
   serviceListSchema,
   tokenListSchema,
 } from '../../api/schemas.ts';
+import type { ChainVerdict, DecisionRecord } from '../../core/model/decisions.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { ServiceResource } from '../../core/model/service.ts';
 import { validate } from '../../core/model/validation.ts';
@@ -151,6 +155,20 @@ export class ApiClient {
   /** Events after this sequence number that the orchestrator still remembers, oldest first. */
   async events(after = 0): Promise<readonly EventView[]> {
     return (await this.#get(eventListSchema, `/v1/events?after=${after}`)).items;
+  }
+
+  /** Records of placements, oldest first: the newest, or those after a number. */
+  async decisions(limit: number, after?: number): Promise<readonly DecisionRecord[]> {
+    const query = after === undefined ? '' : `&after=${after}`;
+    return (await this.#get(decisionListSchema, `/v1/decisions?limit=${limit}${query}`)).items;
+  }
+
+  decision(number: number): Promise<DecisionRecord> {
+    return this.#get(decisionRecordSchema, `/v1/decisions/${number}`);
+  }
+
+  verifyDecisions(): Promise<ChainVerdict> {
+    return this.#get(chainVerdictSchema, '/v1/decisions/verify');
   }
 
   /** First everything of these kinds that is there, then `synced`, then each change, until the connection ends. */

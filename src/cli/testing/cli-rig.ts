@@ -8,6 +8,7 @@ import { Authority, type AuthorityDocuments, makeAuthority } from '../../adapter
 import { SecureServer } from '../../adapters/tls/secure-server.ts';
 import { type ApiServer, createApi } from '../../api/api.ts';
 import { ADMIN } from '../../api/testing/memory-backend.ts';
+import { readStoredDecisions } from '../../compose/stored-decisions.ts';
 import { saveContext } from '../context/config-file.ts';
 import { type ProgramOptions, runProgram } from '../program.ts';
 import type { Shell } from '../shell.ts';
@@ -123,6 +124,7 @@ export class CliRig {
       interrupted: options.interrupted ?? new AbortController().signal,
       software: '0.1.0',
       nowMs: () => NOW_MS,
+      storedDecisions: readStoredDecisions,
       dataDirectory: (option) => Promise.resolve(option ?? join(this.directory, 'data')),
     };
     const code = await runProgram(words.split(' ').filter(Boolean), shell, options.program);
