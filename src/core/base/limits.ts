@@ -81,6 +81,14 @@ export const limits = {
   logQueueEntries: 16_384,
   /** ... and their bytes. */
   logQueueBytes: 32 * 1024 * 1024,
+  /** Messages with entries on the way to one follower, so that a long link is full ... */
+  raftMessagesInFlight: 64,
+  /** ... and their bytes: what a follower that stops reading can cost a leader. */
+  raftBytesInFlight: 16 * 1024 * 1024,
+  /** Entries kept behind a snapshot, so that a replica that was away for a moment needs no snapshot. */
+  logTailEntries: 1_024,
+  /** Reads that wait for a quorum's word at once. */
+  raftReads: 4_096,
   /** Snapshots are written in pieces of this size, so that proposals do not wait for a whole one. */
   snapshotPieceBytes: 1024 * 1024,
   /** One document of a node's store: its desired state, hundreds of assignments with inline scripts. */

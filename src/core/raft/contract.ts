@@ -1,4 +1,5 @@
 /** What goes into a Raft replica and what comes out of it; see raft.ts for the order in which effects are carried out. */
+import type { Proposal } from '../log/proposal-queue.ts';
 import type { ProposalFate } from '../model/leadership.ts';
 import type { Membership, Replica, ReplicaId } from './membership.ts';
 import type { RaftEntry, RaftMessage, SnapshotHead } from './messages.ts';
@@ -30,7 +31,7 @@ export type RaftInput =
       /** With a voteRequest, on demand: what to send along with a vote. */
       readonly attachment?: Uint8Array | null;
     }
-  | { readonly type: 'proposed'; readonly proposal: number; readonly data: Uint8Array }
+  | { readonly type: 'proposed'; readonly proposals: readonly Proposal[] }
   | { readonly type: 'membershipProposed'; readonly proposal: number; readonly change: MembershipChange }
   | { readonly type: 'readRequested'; readonly read: number }
   | { readonly type: 'transferRequested'; readonly to: ReplicaId }

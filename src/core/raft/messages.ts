@@ -62,6 +62,8 @@ export type RaftMessage =
       readonly type: 'appended';
       readonly term: number;
       readonly success: boolean;
+      /** What it answers: `previousIndex` of the append. */
+      readonly previousIndex: number;
       /** On success the last index known to match; else where the follower's log may agree (5.3: one hint a term). */
       readonly index: number;
       /** On refusal: the term at `index` in the follower's log. */

@@ -1,0 +1,95 @@
+/**
+ * What a leader knows of one follower (etcd-io/raft's three states).
+ *
+ *   probe      where the logs agree is not known: one message at a time
+ *   replicate  it is: messages follow each other without waiting, up to a window
+ *   snapshot   it needs entries that are gone: pieces, one at a time
+ */
+import { limits } from '../base/limits.ts';
+import type { SnapshotHead } from './messages.ts';
+
+export class Progress {
+  state: 'probe' | 'replicate' | 'snapshot' = 'probe';
+  /** The last index known to agree. */
+  match = 0;
+  /** The next index to send. */
+  next: number;
+  /** It has been heard since the leader last looked. */
+  isActive = true;
+  /** The last round of reads that it has confirmed. */
+  round = 0;
+  /** In `probe`: one message is on the way. */
+  isWaiting = false;
+  /** In `snapshot`: what is being sent. */
+  snapshot: { readonly head: SnapshotHead; piece: number } | null = null;
+  /** When it last made headway: what is on the way for longer has been lost. */
+  movedAtMs: number;
+  #inFlight: { readonly lastIndex: number; readonly bytes: number }[] = [];
+  #inFlightBytes = 0;
+
+  constructor(next: number, nowMs: number) {
+    this.next = next;
+    this.movedAtMs = nowMs;
+  }
+
+  get hasRoom(): boolean {
+    if (this.state === 'probe') return !this.isWaiting;
+    if (this.state === 'snapshot') return false;
+    return this.#inFlight.length < limits.raftMessagesInFlight && this.#inFlightBytes < limits.raftBytesInFlight;
+  }
+
+  get isInFlight(): boolean {
+    return this.isWaiting || this.#inFlight.length > 0 || this.state === 'snapshot';
+  }
+
+  sent(lastIndex: number, bytes: number): void {
+    if (this.state === 'probe') {
+      this.isWaiting = true;
+      return;
+    }
+    this.next = lastIndex + 1;
+    this.#inFlight.push({ lastIndex, bytes });
+    this.#inFlightBytes += bytes;
+  }
+
+  /** It agrees up to `index`; true if that is news. */
+  matched(index: number, nowMs: number): boolean {
+    const isNews = index > this.match;
+    if (isNews) {
+      this.match = index;
+      this.movedAtMs = nowMs;
+    }
+    this.next = Math.max(this.next, this.match + 1);
+    this.#forgetUpTo(index);
+    if (this.state !== 'probe') return isNews;
+    this.isWaiting = false;
+    this.state = 'replicate';
+    return isNews;
+  }
+
+  /** Back to where the logs are known to agree, or to the hint of a refusal. */
+  probeFrom(next: number, nowMs: number): void {
+    this.state = 'probe';
+    this.next = Math.max(this.match + 1, next);
+    this.isWaiting = false;
+    this.snapshot = null;
+    this.movedAtMs = nowMs;
+    this.#inFlight = [];
+    this.#inFlightBytes = 0;
+  }
+
+  /** What was on the way may be lost. Where nothing is known yet, the first guess still stands. */
+  probeAgain(nowMs: number): void {
+    this.probeFrom(this.match === 0 ? this.next : this.match + 1, nowMs);
+  }
+
+  beginSnapshot(head: SnapshotHead, nowMs: number): void {
+    this.probeFrom(this.next, nowMs);
+    this.state = 'snapshot';
+    this.snapshot = { head, piece: 0 };
+  }
+
+  #forgetUpTo(index: number): void {
+    while (this.#inFlight[0] && this.#inFlight[0].lastIndex <= index) this.#inFlightBytes -= this.#inFlight.shift()?.bytes ?? 0;
+  }
+}

@@ -1,0 +1,886 @@
+/**
+ * One replica of the log: Raft (Ongaro and Ousterhout, 2014; Ongaro's dissertation, 2014), one input in, its effects
+ * out, in the manner of etcd-io/raft. With pre-vote (9.6), check-quorum (6.2), leadership transfer (3.10), learners
+ * (4.2.1), changes of one replica at a time (4.1), snapshots in pieces (5), pipelining (10.2.1), reads by read index
+ * (6.4), and Messina's leadership on demand: a group with nothing to decide pauses, whoever has something to decide
+ * campaigns at once, and votes carry what the voters tell of their load.
+ *
+ * Effects are carried out in order; writes become durable in the order of their numbers; a `send` waits for the write
+ * that it names. A single process keeps one `step` at a time.
+ *
+ * Invariants (of all replicas together: figure 3 of the paper, checked in simulation):
+ *  F1. Term, vote in a term and commit index never go back.
+ *  F2. What a message promises (a vote, an agreement) is durable before it is sent.
+ *  F3. Only an entry of the own term is committed by counting; earlier ones are with it (section 5.4.2).
+ *  F4. What is committed is never truncated.
+ *  F5. One change of membership is under way at a time, and none before an entry of the own term is committed.
+ *  F6. Nothing that happens depends on a clock for its safety.
+ */
+import { assert, must, unreachable } from '../base/assert.ts';
+import { limits } from '../base/limits.ts';
+import type { Random } from '../base/prng.ts';
+import type { GrantedVote, HardState, MembershipChange, RaftEffect, RaftInit, RaftInput, RestoredReplica } from './contract.ts';
+import { EntryLog } from './entry-log.ts';
+import {
+  changed,
+  decodeMembership,
+  encodeMembership,
+  isVoter,
+  type Membership,
+  MembershipHistory,
+  quorumOf,
+  type ReplicaId,
+  reachedByQuorum,
+  votersOf,
+} from './membership.ts';
+import type { RaftEntry, RaftMessage, SnapshotHead } from './messages.ts';
+import { Progress } from './progress.ts';
+import { Reads } from './reads.ts';
+
+type Message<T extends RaftMessage['type']> = Extract<RaftMessage, { type: T }>;
+type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader';
+
+export interface RaftStatus {
+  readonly role: Role;
+  readonly term: number;
+  readonly leader: ReplicaId | null;
+  readonly isPaused: boolean;
+  readonly commit: number;
+  readonly lastIndex: number;
+  readonly membership: Membership;
+  /** On the leader: the last index that each other replica is known to have. */
+  readonly matched: ReadonlyMap<ReplicaId, number>;
+}
+
+const NOTHING = new Uint8Array(0);
+/** The election timeout follows the round trip: shorter ones would take one lost packet for a death. */
+const ROUND_TRIPS_PER_TIMEOUT = 10;
+const HEARTBEATS_PER_TIMEOUT = 3;
+/** Back-off of those who campaign at once doubles up to this many times. */
+const BACKOFF_DOUBLINGS_MAX = 5;
+
+export class Raft {
+  readonly #init: RaftInit;
+  readonly #random: Random;
+  readonly #log: EntryLog;
+  readonly #memberships: MembershipHistory;
+  #snapshot: SnapshotHead | null;
+
+  #hard: HardState;
+  #role: Role = 'follower';
+  #leader: ReplicaId | null = null;
+  #isPaused = false;
+  #commit: number;
+  #delivered: number;
+  /** Own entries that are durable up to here. */
+  #durable: number;
+
+  #nowMs = 0;
+  #effects: RaftEffect[] = [];
+  #isHardUnsaved = false;
+  #unsaved: RaftEntry[] = [];
+  #lastWrite = 0;
+  /** Writes under way, with the last entry that each makes durable. */
+  #writes: { readonly write: number; lastIndex: number }[] = [];
+  /** Where own proposals stand in the log. */
+  readonly #proposals = new Map<number, { readonly term: number; readonly proposal: number }>();
+  #proposalBytes = 0;
+
+  #electionTimeoutMs: number;
+  #electionAtMs: number | null = null;
+  #heardLeaderAtMs = Number.NEGATIVE_INFINITY;
+  #votes = new Map<ReplicaId, GrantedVote | null>();
+  #failedCampaigns = 0;
+
+  readonly #progress = new Map<ReplicaId, Progress>();
+  readonly #reads = new Reads();
+  #heartbeatAtMs = 0;
+  #quorumAtMs = 0;
+  #roundTripMs = 0;
+  #ownTermIndex = 0;
+  #busyAtMs = 0;
+  #transfer: { readonly to: ReplicaId; readonly deadlineMs: number; isTold: boolean } | null = null;
+  /** A snapshot that is coming in, and the next piece of it. */
+  #incoming: { readonly from: ReplicaId; readonly head: SnapshotHead; piece: number } | null = null;
+
+  constructor(init: RaftInit, restored: RestoredReplica, random: Random) {
+    this.#init = init;
+    this.#random = random;
+    const { snapshot, entries, hard } = restored;
+    const base = snapshot?.index ?? 0;
+    const after = entries.filter(({ index }) => index > base);
+    this.#log = new EntryLog(base, snapshot?.term ?? 0, after);
+    this.#memberships = new MembershipHistory(base, snapshot?.membership ?? init.membership);
+    for (const { kind, index, data } of after) if (kind === 'membership') this.#memberships.add(index, decodeMembership(data));
+    this.#snapshot = snapshot;
+    this.#hard = hard;
+    this.#commit = this.#delivered = snapshot?.index ?? 0;
+    this.#durable = this.#log.lastIndex;
+    this.#electionTimeoutMs = init.electionTimeoutMinMs;
+  }
+
+  get status(): RaftStatus {
+    return {
+      role: this.#role,
+      term: this.#hard.term,
+      leader: this.#leader,
+      isPaused: this.#isPaused,
+      commit: this.#commit,
+      lastIndex: this.#log.lastIndex,
+      membership: this.#memberships.current,
+      matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
+    };
+  }
+
+  /** When `timePassed` is wanted next; null: not before something else happens. */
+  get wakeAtMs(): number | null {
+    if (this.#role === 'leader') {
+      const times = [this.#heartbeatAtMs, this.#quorumAtMs, this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY];
+      const isAlone = this.#progress.size === 0;
+      return isAlone ? null : Math.min(...times);
+    }
+    return this.#electionAtMs;
+  }
+
+  /** What a snapshot up to `index` stands for; null when there is one that reaches as far. */
+  headAt(index: number, bytes: number): SnapshotHead | null {
+    assert(index <= this.#delivered, `a snapshot up to ${index} of a log that has delivered ${this.#delivered}`);
+    if (index <= (this.#snapshot?.index ?? 0)) return null;
+    return { index, term: must(this.#log.termAt(index), `term at ${index}`), membership: this.#memberships.at(index), bytes };
+  }
+
+  step(nowMs: number, input: RaftInput): readonly RaftEffect[] {
+    this.#nowMs = nowMs;
+    this.#effects = [];
+    this.#take(input);
+    if (this.#role === 'leader') this.#lead();
+    this.#save();
+    this.#deliver();
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #take(input: RaftInput): void {
+    switch (input.type) {
+      case 'messageReceived':
+        this.#messageReceived(input.from, input.message, input.attachment ?? null);
+        return;
+      case 'proposed':
+        for (const { proposal, data } of input.proposals) this.#propose(proposal, data);
+        return;
+      case 'membershipProposed':
+        this.#proposeMembership(input.proposal, input.change);
+        return;
+      case 'readRequested':
+        this.#readRequested(input.read);
+        return;
+      case 'transferRequested':
+        this.#transferRequested(input.to);
+        return;
+      case 'leadershipWanted':
+        // Where no leader is known, the timer of an election runs already: whoever cut in would only split the votes.
+        if (this.#isPaused) this.#campaign('real', false);
+        return;
+      case 'persisted':
+        this.#persisted(input.write);
+        return;
+      case 'snapshotTaken':
+        if (input.head.index <= (this.#snapshot?.index ?? 0)) return;
+        this.#snapshot = input.head;
+        this.#log.dropUpTo(Math.min(input.head.index, Math.max(0, input.head.index - limits.logTailEntries)));
+        this.#memberships.dropUpTo(this.#log.firstIndex - 1);
+        return;
+      case 'peerConnected':
+        this.#progress.get(input.peer)?.probeAgain(this.#nowMs);
+        return;
+      case 'peerDisconnected':
+        this.#peerDisconnected(input.peer);
+        return;
+      case 'timePassed':
+        this.#timePassed();
+        return;
+      default:
+        unreachable(input);
+    }
+  }
+
+  // ---- what is durable, and what is delivered
+
+  /** One write a step: the hard state, then the entries. */
+  #save(): void {
+    if (!this.#isHardUnsaved && this.#unsaved.length === 0) return;
+    const write = ++this.#lastWrite;
+    this.#writes.push({ write, lastIndex: this.#unsaved.at(-1)?.index ?? 0 });
+    const persist: RaftEffect = { type: 'persist', write, hard: this.#isHardUnsaved ? this.#hard : null, entries: this.#unsaved };
+    this.#isHardUnsaved = false;
+    this.#unsaved = [];
+    // F2: what was put down in this step with `after` refers to this write.
+    this.#effects.unshift(persist);
+  }
+
+  /** The number of the write that everything said in this step has to wait for. */
+  #thisWrite(): number {
+    return this.#isHardUnsaved || this.#unsaved.length > 0 ? this.#lastWrite + 1 : this.#lastWrite;
+  }
+
+  #persisted(write: number): void {
+    while (this.#writes[0] && this.#writes[0].write <= write) {
+      const { lastIndex } = must(this.#writes.shift(), 'a write');
+      this.#durable = Math.max(this.#durable, Math.min(lastIndex, this.#log.lastIndex));
+    }
+  }
+
+  #append(entries: readonly RaftEntry[]): void {
+    this.#log.append(entries);
+    this.#unsaved.push(...entries);
+    for (const entry of entries)
+      if (entry.kind === 'membership') {
+        this.#memberships.add(entry.index, decodeMembership(entry.data));
+        this.#membershipChanged();
+      }
+  }
+
+  #truncateFrom(index: number): void {
+    assert(index > this.#commit, `F4: ${index} is committed`);
+    this.#log.truncateFrom(index);
+    this.#unsaved = this.#unsaved.filter((entry) => entry.index < index);
+    this.#durable = Math.min(this.#durable, index - 1);
+    for (const write of this.#writes) write.lastIndex = Math.min(write.lastIndex, index - 1);
+    if (this.#memberships.truncateFrom(index)) this.#membershipChanged();
+  }
+
+  /** L1: what is committed is delivered once it is durable here, too. */
+  #deliver(): void {
+    const until = Math.min(this.#commit, this.#durable);
+    if (until > this.#delivered) {
+      const entries = this.#log.slice(this.#delivered + 1, until - this.#delivered, Number.POSITIVE_INFINITY);
+      this.#delivered = until;
+      this.#effects.push({ type: 'committed', entries: entries.map((entry) => this.#answered(entry)) });
+    }
+    // A snapshot that came in is there for reads once it is durable and the state machine has been restored from it.
+    const readable = Math.min(this.#delivered, this.#durable);
+    for (const { read, index } of this.#reads.ready(readable)) this.#effects.push({ type: 'readReady', read, index });
+  }
+
+  /** A proposal of this replica's, if the entry is the one that it became; else it was overwritten. */
+  #answered(entry: RaftEntry): RaftEntry & { proposal?: number } {
+    const own = this.#proposals.get(entry.index);
+    if (!own) return entry;
+    this.#forgetProposal(entry.index, entry.data.length);
+    if (own.term === entry.term) return { ...entry, proposal: own.proposal };
+    this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
+    return entry;
+  }
+
+  #forgetProposal(index: number, bytes: number): void {
+    this.#proposals.delete(index);
+    this.#proposalBytes = this.#proposals.size === 0 ? 0 : Math.max(0, this.#proposalBytes - bytes);
+  }
+
+  #drop(proposal: number, reason: string, fate: 'never' | 'unknown'): void {
+    this.#effects.push({ type: 'dropped', proposal, reason, fate });
+  }
+
+  // ---- messages
+
+  #send(to: ReplicaId, message: RaftMessage, after = 0): void {
+    this.#effects.push({ type: 'send', to, message, after });
+  }
+
+  #messageReceived(from: ReplicaId, message: RaftMessage, attachment: Uint8Array | null): void {
+    if (message.type === 'voteRequest') {
+      this.#voteRequested(from, message, attachment);
+      return;
+    }
+    const isPreVote = message.type === 'vote' && message.pre && message.granted;
+    if (message.term > this.#hard.term && !isPreVote) this.#becomeFollower(message.term, null);
+    if (message.term < this.#hard.term && !isPreVote) {
+      // Whoever still leads an old term learns of this one (F1), and gives up.
+      if (message.type === 'append' || message.type === 'snapshotPiece') this.#answerAppend(from, message, false, 0);
+      return;
+    }
+    switch (message.type) {
+      case 'vote':
+        this.#voteReceived(from, message);
+        return;
+      case 'append':
+        this.#appendReceived(from, message);
+        return;
+      case 'appended':
+        this.#appendedReceived(from, message);
+        return;
+      case 'snapshotPiece':
+        this.#pieceReceived(from, message);
+        return;
+      case 'pieceTaken':
+        this.#pieceTaken(from, message);
+        return;
+      case 'timeoutNow':
+        if (this.#role !== 'leader') this.#campaign('real', true);
+        return;
+      case 'readRequest':
+        this.#readAsked(from, message.read);
+        return;
+      case 'readAnswer':
+        if (from === this.#leader) this.#reads.answered(message.read, message.index);
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  // ---- elections
+
+  #becomeFollower(term: number, leader: ReplicaId | null): void {
+    const before = { term: this.#hard.term, leader: this.#leader };
+    const led = this.#role === 'leader';
+    if (term > this.#hard.term) {
+      this.#hard = { term, votedFor: null };
+      this.#isHardUnsaved = true;
+    }
+    this.#role = 'follower';
+    this.#leader = leader;
+    this.#transfer = null;
+    this.#votes.clear();
+    if (led) this.#progress.clear();
+    if (before.leader !== leader) this.#dropReads();
+    if (leader === null) {
+      if (led || this.#electionAtMs === null) this.#setElectionTimer();
+    } else {
+      this.#isPaused = false;
+      this.#failedCampaigns = 0;
+    }
+    if (before.term !== term || before.leader !== leader) this.#tellLeader([]);
+  }
+
+  #tellLeader(votes: readonly GrantedVote[]): void {
+    this.#effects.push({ type: 'leadershipChanged', term: this.#hard.term, leader: this.#leader, votes });
+  }
+
+  /** A voter; or one that was until a change that is not committed yet: its log may be the only one that can lead (4.2.2). */
+  #mayCampaign(): boolean {
+    const { id } = this.#init;
+    const { current, changedAt } = this.#memberships;
+    return isVoter(current, id) || (changedAt > this.#commit && isVoter(this.#memberships.before, id));
+  }
+
+  /** A paused group keeps no timer. */
+  #setElectionTimer(): void {
+    const campaigns = this.#mayCampaign() && !this.#isPaused;
+    const spreadMs = this.#electionTimeoutMs * 2 ** Math.min(this.#failedCampaigns, BACKOFF_DOUBLINGS_MAX);
+    this.#electionAtMs = campaigns ? this.#nowMs + this.#electionTimeoutMs + this.#random.next() * spreadMs : null;
+  }
+
+  #campaign(kind: 'pre' | 'real', transfer: boolean): void {
+    const { id } = this.#init;
+    const voters = votersOf(this.#memberships.current);
+    if (!this.#mayCampaign()) return;
+    this.#leader = null;
+    this.#isPaused = false;
+    this.#votes = new Map([[id, { voter: id, attachment: null }]]);
+    this.#role = kind === 'pre' ? 'preCandidate' : 'candidate';
+    if (kind === 'real') {
+      this.#hard = { term: this.#hard.term + 1, votedFor: id };
+      this.#isHardUnsaved = true;
+      this.#failedCampaigns += 1;
+      this.#tellLeader([]);
+    }
+    this.#setElectionTimer();
+    if (this.#tally()) return;
+    const request: RaftMessage = {
+      type: 'voteRequest',
+      term: kind === 'pre' ? this.#hard.term + 1 : this.#hard.term,
+      pre: kind === 'pre',
+      transfer,
+      lastIndex: this.#log.lastIndex,
+      lastTerm: this.#log.lastTerm,
+    };
+    for (const voter of voters) if (voter !== id) this.#send(voter, request, this.#thisWrite());
+  }
+
+  #voteRequested(from: ReplicaId, message: Message<'voteRequest'>, attachment: Uint8Array | null): void {
+    // A leader that is alive here is not voted out (dissertation 4.2.3), unless it asked for it.
+    const hearsLeader = this.#leader !== null && !this.#isPaused && this.#nowMs - this.#heardLeaderAtMs < this.#electionTimeoutMs;
+    const isHeld = (this.#role === 'leader' || hearsLeader) && !message.transfer;
+    if (!isHeld && !message.pre && message.term > this.#hard.term) this.#becomeFollower(message.term, null);
+    const upToDate =
+      message.lastTerm > this.#log.lastTerm ||
+      (message.lastTerm === this.#log.lastTerm && message.lastIndex >= this.#log.lastIndex);
+    const { votedFor, term } = this.#hard;
+    const isFree = message.pre
+      ? message.term > term
+      : message.term === term && this.#role !== 'leader' && (votedFor === null || votedFor === from);
+    const granted = !isHeld && upToDate && isFree;
+    if (granted && !message.pre) {
+      this.#role = 'follower';
+      if (votedFor === null) {
+        this.#hard = { term, votedFor: from };
+        this.#isHardUnsaved = true;
+      }
+      this.#isPaused = false;
+      this.#setElectionTimer();
+    }
+    this.#send(
+      from,
+      {
+        type: 'vote',
+        term: granted ? message.term : this.#hard.term,
+        pre: message.pre,
+        granted,
+        leader: isHeld ? this.#leader : null,
+        attachment: granted ? attachment : null,
+      },
+      this.#thisWrite(),
+    );
+  }
+
+  #voteReceived(from: ReplicaId, message: Message<'vote'>): void {
+    const asked = this.#role === 'candidate' ? !message.pre && message.term === this.#hard.term : message.pre;
+    if ((this.#role !== 'candidate' && this.#role !== 'preCandidate') || !asked) return;
+    if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign
+    if (!message.granted) this.#votes.set(from, null);
+    else if (!this.#votes.has(from)) this.#votes.set(from, { voter: from, attachment: message.attachment });
+    this.#tally();
+  }
+
+  /** Goes on when the votes are enough. */
+  #tally(): boolean {
+    const voters = votersOf(this.#memberships.current);
+    const granted = voters.flatMap((voter) => this.#votes.get(voter) ?? []);
+    if (granted.length >= quorumOf(voters.length)) {
+      if (this.#role === 'preCandidate') this.#campaign('real', false);
+      else this.#becomeLeader(granted);
+      return true;
+    }
+    return false;
+  }
+
+  #becomeLeader(votes: readonly GrantedVote[]): void {
+    assert(this.#role === 'candidate', 'a candidate is elected');
+    this.#role = 'leader';
+    this.#leader = this.#init.id;
+    this.#failedCampaigns = 0;
+    this.#electionAtMs = null;
+    this.#transfer = null;
+    this.#incoming = null;
+    this.#progress.clear();
+    this.#followMembership(this.#log.lastIndex + 1);
+    this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
+    this.#quorumAtMs = this.#nowMs + this.#electionTimeoutMs;
+    this.#busyAtMs = this.#nowMs;
+    this.#tellLeader(votes);
+    this.#ownTermIndex = this.#log.lastIndex + 1;
+    this.#append([{ index: this.#ownTermIndex, term: this.#hard.term, kind: 'blank', data: NOTHING }]);
+  }
+
+  #peerDisconnected(peer: ReplicaId): void {
+    this.#progress.get(peer)?.probeAgain(this.#nowMs);
+    if (peer !== this.#leader || this.#role !== 'follower' || this.#isPaused) return;
+    this.#dropReads();
+    // Its process is gone, as a rule: ask the others soon instead of waiting for silence. Pre-vote does the rest.
+    this.#heardLeaderAtMs = Number.NEGATIVE_INFINITY;
+    if (this.#electionAtMs === null) return;
+    const soonMs = (this.#random.next() * this.#electionTimeoutMs) / HEARTBEATS_PER_TIMEOUT;
+    this.#electionAtMs = Math.min(this.#electionAtMs, this.#nowMs + soonMs);
+  }
+
+  // ---- leading
+
+  #propose(proposal: number, data: Uint8Array): void {
+    const refusal = this.#refusal(data.length);
+    if (refusal !== null) {
+      this.#drop(proposal, refusal, 'never');
+      return;
+    }
+    this.#proposeEntry(proposal, 'data', data);
+  }
+
+  #refusal(bytes: number): string | null {
+    if (this.#role !== 'leader') return 'this replica does not lead';
+    if (this.#transfer !== null) return 'the leadership is being handed over';
+    if (bytes > limits.logEntryBytes) return `an entry of ${bytes} bytes is over the limit of ${limits.logEntryBytes}`;
+    if (this.#proposals.size >= limits.logQueueEntries) return `${limits.logQueueEntries} proposals already wait for a quorum`;
+    if (this.#proposalBytes + bytes > limits.logQueueBytes)
+      return `${this.#proposalBytes} bytes of proposals already wait for a quorum`;
+    return null;
+  }
+
+  #proposeEntry(proposal: number, kind: RaftEntry['kind'], data: Uint8Array): void {
+    const index = this.#log.lastIndex + 1;
+    this.#proposals.set(index, { term: this.#hard.term, proposal });
+    this.#proposalBytes += data.length;
+    this.#busyAtMs = this.#nowMs;
+    this.#append([{ index, term: this.#hard.term, kind, data }]);
+  }
+
+  /** F5. */
+  #proposeMembership(proposal: number, change: MembershipChange): void {
+    const refusal =
+      this.#refusal(0) ??
+      (this.#commit < this.#ownTermIndex ? 'the leader is too new: try again' : null) ??
+      (this.#memberships.changedAt > this.#commit ? 'another change of the replicas is under way' : null);
+    const after = refusal ?? changed(this.#memberships.current, change);
+    if (typeof after === 'string') this.#drop(proposal, after, 'never');
+    else this.#proposeEntry(proposal, 'membership', encodeMembership(after));
+  }
+
+  #membershipChanged(): void {
+    if (this.#role === 'leader') this.#followMembership(this.#log.lastIndex);
+    else if (this.#electionAtMs === null || !this.#mayCampaign()) this.#setElectionTimer();
+    this.#effects.push({ type: 'membershipChanged', membership: this.#memberships.current });
+  }
+
+  /** `next`: where those who are new are asked first; there has to be an entry to ask with. */
+  #followMembership(next: number): void {
+    const others = this.#memberships.current.filter(({ id }) => id !== this.#init.id);
+    for (const id of [...this.#progress.keys()]) if (!others.some((other) => other.id === id)) this.#progress.delete(id);
+    for (const { id } of others) if (!this.#progress.has(id)) this.#progress.set(id, new Progress(next, this.#nowMs));
+  }
+
+  /** After every input of a leader: commits what a quorum has, and sends what there is to send. */
+  #lead(): void {
+    this.#advanceCommit();
+    if (this.#stepsDown()) return;
+    if (this.#progress.size === 0) {
+      this.#reads.confirmAll(this.#ownCommit());
+      return;
+    }
+    for (const [id, progress] of this.#progress) this.#replicate(id, progress);
+    if (this.#reads.wantsRound && this.#ownCommit() !== null) {
+      this.#reads.beginRound(must(this.#ownCommit(), 'a commit of the own term'));
+      for (const [id, progress] of this.#progress) this.#heartbeat(id, progress, false);
+    }
+    this.#handOver();
+    this.#pauseWhenQuiet();
+  }
+
+  /** F3. */
+  #advanceCommit(): void {
+    const voters = votersOf(this.#memberships.current);
+    const reached = reachedByQuorum(voters, (id) =>
+      id === this.#init.id ? this.#durable : (this.#progress.get(id)?.match ?? 0),
+    );
+    if (reached > this.#commit && this.#log.termAt(reached) === this.#hard.term) this.#commit = reached;
+  }
+
+  /** A leader that is no voter any more goes when that is committed (4.2.2), and leaves its place to whoever has most. */
+  #stepsDown(): boolean {
+    if (isVoter(this.#memberships.current, this.#init.id) || this.#commit < this.#memberships.changedAt) return false;
+    const voters = votersOf(this.#memberships.current);
+    const [best] = [...this.#progress].filter(([id]) => voters.includes(id)).sort(([, a], [, b]) => b.match - a.match);
+    if (best) this.#send(best[0], { type: 'timeoutNow', term: this.#hard.term }, 0);
+    this.#becomeFollower(this.#hard.term, null);
+    return true;
+  }
+
+  /** The commit index, once it says all that there is to say about earlier terms. */
+  #ownCommit(): number | null {
+    return this.#commit >= this.#ownTermIndex ? this.#commit : null;
+  }
+
+  #replicate(to: ReplicaId, progress: Progress): void {
+    while (progress.hasRoom && progress.next <= this.#log.lastIndex) {
+      const previousIndex = progress.next - 1;
+      const previousTerm = this.#log.termAt(previousIndex);
+      if (previousTerm === null) {
+        this.#beginSnapshot(to, progress);
+        return;
+      }
+      const entries = this.#log.slice(progress.next, limits.logBatchEntries, limits.logBatchBytes);
+      this.#sendAppend(to, { previousIndex, previousTerm, entries, pause: false });
+      progress.sent(
+        previousIndex + entries.length,
+        entries.reduce((sum, { data }) => sum + data.length, 0),
+      );
+    }
+  }
+
+  #sendAppend(to: ReplicaId, part: Pick<Message<'append'>, 'previousIndex' | 'previousTerm' | 'entries' | 'pause'>): void {
+    this.#send(to, {
+      type: 'append',
+      term: this.#hard.term,
+      ...part,
+      commit: this.#commit,
+      round: this.#reads.round,
+      sentAtMs: this.#nowMs,
+      electionTimeoutMs: this.#electionTimeoutMs,
+    });
+  }
+
+  /** From where the logs are known to agree, so that it never fails. */
+  #heartbeat(to: ReplicaId, progress: Progress, pause: boolean): void {
+    const previousTerm = this.#log.termAt(progress.match);
+    if (previousTerm !== null) this.#sendAppend(to, { previousIndex: progress.match, previousTerm, entries: [], pause });
+    else this.#sendAppend(to, { previousIndex: 0, previousTerm: 0, entries: [], pause });
+  }
+
+  #beginSnapshot(to: ReplicaId, progress: Progress): void {
+    const head = must(this.#snapshot, 'a snapshot stands for what is gone');
+    progress.beginSnapshot(head, this.#nowMs);
+    this.#effects.push({ type: 'sendPiece', to, term: this.#hard.term, head, piece: 0 });
+  }
+
+  #appendedReceived(from: ReplicaId, message: Message<'appended'>): void {
+    const progress = this.#progress.get(from);
+    if (this.#role !== 'leader' || !progress) return;
+    progress.isActive = true;
+    progress.round = Math.max(progress.round, message.round);
+    this.#measure(message.sentAtMs);
+    if (message.success) {
+      // A heartbeat's answer says nothing of what a probe asks.
+      const isAnswer =
+        progress.state !== 'probe' || message.previousIndex === progress.next - 1 || message.index > progress.match;
+      if (isAnswer && message.index <= this.#log.lastIndex) progress.matched(message.index, this.#nowMs);
+    } else if (message.previousIndex > progress.match && progress.state !== 'snapshot' && message.previousIndex < progress.next) {
+      progress.probeFrom(this.#log.lastWithin(message.index, message.hintTerm) + 1, this.#nowMs);
+    }
+    const voters = votersOf(this.#memberships.current);
+    this.#reads.roundReached(
+      reachedByQuorum(voters, (id) => (id === this.#init.id ? this.#reads.round : (this.#progress.get(id)?.round ?? 0))),
+    );
+    for (const { to, read, index } of this.#reads.takeAnswers())
+      this.#send(to, { type: 'readAnswer', term: this.#hard.term, read, index });
+  }
+
+  #measure(sentAtMs: number): void {
+    const sampleMs = Math.max(0, this.#nowMs - sentAtMs);
+    this.#roundTripMs = Math.max(sampleMs, 0.9 * this.#roundTripMs + 0.1 * sampleMs);
+    this.#electionTimeoutMs = Math.round(this.#within(ROUND_TRIPS_PER_TIMEOUT * this.#roundTripMs));
+  }
+
+  #within(timeoutMs: number): number {
+    const { electionTimeoutMinMs, electionTimeoutMaxMs } = this.#init;
+    return Math.min(electionTimeoutMaxMs, Math.max(electionTimeoutMinMs, timeoutMs));
+  }
+
+  #pieceTaken(from: ReplicaId, message: Message<'pieceTaken'>): void {
+    const progress = this.#progress.get(from);
+    if (this.#role !== 'leader' || !progress) return;
+    progress.isActive = true;
+    if (progress.snapshot === null || progress.snapshot.head.index !== message.snapshotIndex) return;
+    const { head } = progress.snapshot;
+    if (message.piece >= piecesOf(head)) {
+      progress.probeFrom(head.index + 1, this.#nowMs);
+      progress.matched(head.index, this.#nowMs);
+      return;
+    }
+    if (message.piece < progress.snapshot.piece) return;
+    // Pieces of a snapshot that was replaced are gone: begin with the new one.
+    const current = must(this.#snapshot, 'a snapshot');
+    if (current.index !== head.index) {
+      this.#beginSnapshot(from, progress);
+      return;
+    }
+    progress.snapshot.piece = message.piece;
+    progress.movedAtMs = this.#nowMs;
+    this.#effects.push({ type: 'sendPiece', to: from, term: this.#hard.term, head, piece: message.piece });
+  }
+
+  #transferRequested(to: ReplicaId): void {
+    if (this.#role !== 'leader' || to === this.#init.id || !isVoter(this.#memberships.current, to)) return;
+    this.#transfer = { to, deadlineMs: this.#nowMs + this.#electionTimeoutMs, isTold: false };
+  }
+
+  #handOver(): void {
+    if (this.#transfer === null || this.#progress.get(this.#transfer.to)?.match !== this.#log.lastIndex) return;
+    if (this.#transfer.isTold) return;
+    this.#transfer.isTold = true;
+    this.#send(this.#transfer.to, { type: 'timeoutNow', term: this.#hard.term });
+  }
+
+  /** On demand: nothing to decide, and everyone who is there has everything. */
+  #pauseWhenQuiet(): void {
+    if (this.#init.leadership !== 'on-demand' || this.#nowMs - this.#busyAtMs < this.#init.quietMs) return;
+    const last = this.#log.lastIndex;
+    if (this.#commit < last || this.#durable < last || this.#transfer !== null || this.#reads.isBusy) return;
+    for (const { isActive, match } of this.#progress.values()) if (isActive && match < last) return;
+    for (const [id, progress] of this.#progress) this.#heartbeat(id, progress, true);
+    this.#pause();
+  }
+
+  #pause(): void {
+    this.#becomeFollower(this.#hard.term, null);
+    this.#isPaused = true;
+    this.#electionAtMs = null;
+  }
+
+  // ---- following
+
+  #appendReceived(from: ReplicaId, message: Message<'append'>): void {
+    this.#hearLeader(from);
+    this.#electionTimeoutMs = this.#within(message.electionTimeoutMs);
+    const { previousIndex, previousTerm, entries } = message;
+    if (previousIndex < this.#log.firstIndex - 1 || this.#log.termAt(previousIndex) !== previousTerm) {
+      // What is committed here agrees with every later leader's log (leader completeness).
+      const agreed = previousIndex <= this.#commit;
+      this.#answerAppend(from, message, agreed, agreed ? this.#commit : Math.min(previousIndex, this.#log.lastIndex));
+      this.#setElectionTimer();
+      return;
+    }
+    const last = previousIndex + entries.length;
+    const firstNew = entries.find((entry) => this.#log.termAt(entry.index) !== entry.term && entry.index > this.#commit);
+    if (firstNew) {
+      if (firstNew.index <= this.#log.lastIndex) this.#truncateFrom(firstNew.index);
+      this.#append(entries.slice(firstNew.index - previousIndex - 1));
+    }
+    this.#commit = Math.max(this.#commit, Math.min(message.commit, last));
+    this.#answerAppend(from, message, true, last);
+    if (message.pause && this.#init.leadership === 'on-demand') this.#pause();
+    else this.#setElectionTimer();
+  }
+
+  #hearLeader(from: ReplicaId): void {
+    assert(this.#role !== 'leader', `election safety: ${from} leads term ${this.#hard.term}, too`);
+    this.#heardLeaderAtMs = this.#nowMs;
+    if (this.#leader !== from || this.#role !== 'follower' || this.#isPaused) this.#becomeFollower(this.#hard.term, from);
+  }
+
+  #answerAppend(to: ReplicaId, message: Message<'append'> | Message<'snapshotPiece'>, success: boolean, index: number): void {
+    const isAppend = message.type === 'append';
+    const hint = success || !isAppend ? index : this.#log.lastWithin(index, message.previousTerm);
+    this.#send(
+      to,
+      {
+        type: 'appended',
+        term: this.#hard.term,
+        success,
+        previousIndex: isAppend ? message.previousIndex : 0,
+        index: hint,
+        hintTerm: this.#log.termAt(hint) ?? 0,
+        round: isAppend ? message.round : 0,
+        sentAtMs: isAppend ? message.sentAtMs : this.#nowMs,
+      },
+      this.#thisWrite(),
+    );
+  }
+
+  #pieceReceived(from: ReplicaId, { head, piece, data }: Message<'snapshotPiece'>): void {
+    this.#hearLeader(from);
+    this.#setElectionTimer();
+    const answer = (next: number, after: number) =>
+      this.#send(from, { type: 'pieceTaken', term: this.#hard.term, snapshotIndex: head.index, piece: next }, after);
+    if (head.index <= this.#commit) {
+      answer(piecesOf(head), this.#thisWrite());
+      return;
+    }
+    const isSame =
+      this.#incoming?.from === from && this.#incoming.head.index === head.index && this.#incoming.head.term === head.term;
+    // Another leader's snapshot of the same index may be put in other bytes.
+    if (!isSame) this.#incoming = { from, head, piece: 0 };
+    const incoming = must(this.#incoming, 'a snapshot that comes in');
+    if (piece !== incoming.piece) {
+      answer(incoming.piece, this.#thisWrite());
+      return;
+    }
+    this.#save();
+    incoming.piece += 1;
+    const write = ++this.#lastWrite;
+    this.#writes.push({ write, lastIndex: 0 });
+    this.#effects.push({ type: 'keepPiece', write, head, piece, data });
+    if (incoming.piece === piecesOf(head)) this.#adopt(head);
+    answer(incoming.piece, this.#lastWrite);
+  }
+
+  #adopt(head: SnapshotHead): void {
+    this.#incoming = null;
+    const write = ++this.#lastWrite;
+    this.#snapshot = head;
+    this.#log.reset(head.index, head.term);
+    this.#memberships.reset(head.index, head.membership);
+    this.#commit = this.#delivered = head.index;
+    // Nothing of before counts as durable any more; the snapshot does when this write has ended.
+    this.#durable = 0;
+    for (const earlier of this.#writes) earlier.lastIndex = 0;
+    this.#writes.push({ write, lastIndex: head.index });
+    for (const [index, { proposal }] of [...this.#proposals]) {
+      if (index > head.index) continue;
+      this.#forgetProposal(index, 0);
+      this.#drop(proposal, 'another leader took over; whether it was committed is not known here', 'unknown');
+    }
+    this.#effects.push({ type: 'adoptSnapshot', write, head });
+    this.#membershipChanged();
+  }
+
+  // ---- reads
+
+  #readRequested(read: number): void {
+    const refused = (): void => void this.#effects.push({ type: 'readReady', read, index: null });
+    if (this.#reads.isFull) refused();
+    else if (this.#role === 'leader') this.#reads.asked(read, null);
+    else if (this.#leader === null) refused();
+    else {
+      this.#reads.forwarded(read, this.#nowMs + 2 * this.#electionTimeoutMs);
+      this.#send(this.#leader, { type: 'readRequest', term: this.#hard.term, read });
+    }
+  }
+
+  #readAsked(from: ReplicaId, read: number): void {
+    if (this.#role !== 'leader' || this.#reads.isFull)
+      this.#send(from, { type: 'readAnswer', term: this.#hard.term, read, index: null });
+    else this.#reads.asked(read, from);
+  }
+
+  #dropReads(): void {
+    for (const { to, read } of this.#reads.dropAll()) {
+      if (to === null) this.#effects.push({ type: 'readReady', read, index: null });
+      else this.#send(to, { type: 'readAnswer', term: this.#hard.term, read, index: null });
+    }
+  }
+
+  // ---- time
+
+  #timePassed(): void {
+    if (this.#role === 'leader') {
+      this.#leaderTimePassed();
+      return;
+    }
+    for (const read of this.#reads.expired(this.#nowMs)) this.#effects.push({ type: 'readReady', read, index: null });
+    if (this.#electionAtMs === null) {
+      if (this.#leader === null && !this.#isPaused) this.#beginAlone();
+      return;
+    }
+    if (this.#nowMs < this.#electionAtMs) return;
+    // Much later than it was set for: this process did not run, and heard nobody for that reason. It listens first.
+    if (this.#nowMs - this.#electionAtMs > this.#electionTimeoutMs && this.#role === 'follower') {
+      this.#setElectionTimer();
+      return;
+    }
+    this.#campaign('pre', false);
+  }
+
+  /** At the start: the only voter need not wait for anyone. */
+  #beginAlone(): void {
+    const voters = votersOf(this.#memberships.current);
+    if (voters.length === 1 && voters[0] === this.#init.id) this.#campaign('real', false);
+    else this.#setElectionTimer();
+  }
+
+  #leaderTimePassed(): void {
+    if (this.#transfer !== null && this.#nowMs >= this.#transfer.deadlineMs) this.#transfer = null;
+    if (this.#progress.size === 0) return;
+    if (this.#nowMs >= this.#quorumAtMs && !this.#hasQuorum()) {
+      this.#becomeFollower(this.#hard.term, null);
+      return;
+    }
+    if (this.#nowMs < this.#heartbeatAtMs) return;
+    this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
+    for (const [id, progress] of this.#progress) {
+      if (progress.isInFlight && this.#nowMs - progress.movedAtMs > this.#electionTimeoutMs) progress.probeAgain(this.#nowMs);
+      this.#heartbeat(id, progress, false);
+    }
+  }
+
+  /** Check-quorum: a leader that hears no quorum gives up, so that its clients look elsewhere. */
+  #hasQuorum(): boolean {
+    const voters = votersOf(this.#memberships.current);
+    const heard = voters.filter((id) => id === this.#init.id || this.#progress.get(id)?.isActive);
+    for (const progress of this.#progress.values()) progress.isActive = false;
+    this.#quorumAtMs = this.#nowMs + this.#electionTimeoutMs;
+    return heard.length >= quorumOf(voters.length);
+  }
+}
+
+export function piecesOf({ bytes }: SnapshotHead): number {
+  return Math.max(1, Math.ceil(bytes / limits.snapshotPieceBytes));
+}
