@@ -83,13 +83,16 @@ export class EntryLog {
     this.#entries = [];
   }
 
-  /** The greatest index up to `index` whose term is at most `term`: where two logs may still agree (section 5.3). */
+  /**
+   * The greatest index up to `index` whose term is at most `term`: where two logs may still agree (section 5.3). Before all
+   * that is kept when there is none: then only a snapshot helps.
+   */
   lastWithin(index: number, term: number): number {
     let candidate = Math.min(index, this.lastIndex);
-    for (; candidate > this.#baseIndex; candidate -= 1) {
+    for (; candidate >= this.#baseIndex; candidate -= 1) {
       const there = this.termAt(candidate);
       if (there !== null && there <= term) return candidate;
     }
-    return candidate;
+    return Math.max(0, candidate);
   }
 }

@@ -37,7 +37,7 @@ describe('many seeds', () => {
 describe('the test of the test: each of these is caught by some seed', () => {
   const bends: Readonly<Record<string, Bend>> = {
     'sends before it is durable': { skipSync: true },
-    'forgets its vote in a crash': { forgetVote: true },
+    'forgets term and vote in a crash': { forgetTerm: true },
     'votes for whoever asks': {
       alter: (message) => (message.type === 'vote' ? { ...message, granted: true } : message),
     },

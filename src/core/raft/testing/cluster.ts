@@ -27,7 +27,7 @@ export interface Bend {
   /** Sends without waiting for the disk. */
   readonly skipSync?: boolean;
   /** Forgets term and vote in a crash. */
-  readonly forgetVote?: boolean;
+  readonly forgetTerm?: boolean;
   /** Changes a message on its way out. */
   readonly alter?: (message: RaftMessage, raft: Raft) => RaftMessage;
 }
@@ -160,7 +160,7 @@ export class Cluster {
     member.life += 1;
     const survivors = integerBetween(this.random, 0, member.pending.length);
     for (const { apply } of member.pending.slice(0, survivors)) apply(member.disk);
-    if (this.#bend.forgetVote) member.disk.hard = { ...member.disk.hard, votedFor: null };
+    if (this.#bend.forgetTerm) member.disk.hard = { term: 0, votedFor: null };
     member.pending = [];
     member.held = [];
     member.busyUntilMs = 0;
