@@ -4,17 +4,7 @@ import * as z from 'zod/mini';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { LogEntry } from '../../ports/log.ts';
-import {
-  ENTRY_RANGE,
-  entryKey,
-  FORMAT_KEY,
-  FORMAT_VERSION,
-  indexInEntryKey,
-  PIECE_RANGE,
-  pieceKey,
-  SNAPSHOT_KEY,
-  unseal,
-} from './records.ts';
+import { ENTRY_RANGE, entryKey, FORMAT_KEY, indexInEntryKey, PIECE_RANGE, pieceKey, SNAPSHOT_KEY, unseal } from './records.ts';
 
 export type LogDatabase = ClassicLevel<Buffer, Buffer>;
 
@@ -22,24 +12,23 @@ const snapshotSchema = z.strictObject({ index: z.int().check(z.minimum(1)), byte
 /** Names the snapshot whose pieces count. */
 export type SnapshotRecord = z.output<typeof snapshotSchema>;
 
-function corrupt(what: string, cause?: unknown): CodedError {
+export function corrupt(what: string, cause?: unknown): CodedError {
   return new CodedError('data_dir_corrupt', `the log: ${what}`, [], cause);
 }
 
-/** Whether there is a log at all; false for a new, empty database. */
-export async function checkFormat(database: LogDatabase): Promise<boolean> {
+/** The format of the log, `newest` at most; null for a new, empty database. */
+export async function readFormat(database: LogDatabase, newest: number): Promise<number | null> {
   const value = await database.get(FORMAT_KEY);
   if (value === undefined) {
     const [anything] = await database.keys({ limit: 1 }).all();
-    if (anything === undefined) return false;
+    if (anything === undefined) return null;
     throw corrupt('it has content but no format');
   }
   const text = unseal(FORMAT_KEY, value)?.toString();
   if (text === undefined || !/^\d{1,9}$/.test(text)) throw corrupt('its format cannot be read');
-  if (Number(text) > FORMAT_VERSION)
-    throw new CodedError('data_dir_newer', `the log has format ${text}, this version reads ${FORMAT_VERSION}`);
-  if (Number(text) < FORMAT_VERSION) throw corrupt(`there never was a format ${text}`);
-  return true;
+  if (Number(text) > newest) throw new CodedError('data_dir_newer', `the log has format ${text}, this version reads ${newest}`);
+  if (Number(text) < 1) throw corrupt(`there never was a format ${text}`);
+  return Number(text);
 }
 
 export async function readSnapshotRecord(database: LogDatabase): Promise<SnapshotRecord | null> {

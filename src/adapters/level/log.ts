@@ -21,11 +21,11 @@ import { ALONE } from '../../core/model/leadership.ts';
 import type { Log, LogListener } from '../../ports/log.ts';
 import { codedLevelError, isLevelError } from './level-errors.ts';
 import {
-  checkFormat,
   type LogDatabase,
   orphanedPieces,
   pieceCount,
   readEntries,
+  readFormat,
   readSnapshot,
   readSnapshotRecord,
   type SnapshotRecord,
@@ -39,7 +39,7 @@ type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; ke
  * memory grows by 13 MB less than with its defaults (4 MB write buffer, 8 MB cache), and it writes a tenth more.
  * A still smaller buffer saves nothing further.
  */
-const LEVEL_OPTIONS = {
+export const LEVEL_OPTIONS = {
   keyEncoding: 'buffer',
   valueEncoding: 'buffer',
   /** Held in memory up to twice. */
@@ -127,7 +127,7 @@ export class LevelLog implements Log {
   }
 
   async #deliver(database: LogDatabase, listener: LogListener): Promise<void> {
-    if (!(await checkFormat(database))) {
+    if ((await readFormat(database, FORMAT_VERSION)) === null) {
       await database.put(FORMAT_KEY, seal(FORMAT_KEY, Buffer.from(String(FORMAT_VERSION))), { sync: true });
       return;
     }
@@ -233,7 +233,7 @@ export class LevelLog implements Log {
 }
 
 /** LevelDB would start anew in a directory whose CURRENT is lost, and delete what it does not know of. */
-async function refuseHeadless(directory: string): Promise<void> {
+export async function refuseHeadless(directory: string): Promise<void> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return [];
     throw error;
@@ -242,7 +242,7 @@ async function refuseHeadless(directory: string): Promise<void> {
     throw new CodedError('data_dir_corrupt', `the log: ${directory} has data files but no CURRENT`);
 }
 
-async function makeDirectory(directory: string): Promise<void> {
+export async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { mode: 0o700 });
   } catch (error) {

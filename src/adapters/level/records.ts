@@ -14,6 +14,8 @@
 import { crc32 } from 'node:zlib';
 
 export const FORMAT_VERSION = 1;
+/** Entries with term and kind, a hard state, numbered snapshots: raft-storage.ts. */
+export const RAFT_FORMAT_VERSION = 2;
 
 const CHECKSUM_BYTES = 4;
 /** 2^48 entries: more than any log will see, and exact in a number. */
@@ -24,6 +26,7 @@ const ENTRY = 'e'.charCodeAt(0);
 const PIECE = 'p'.charCodeAt(0);
 
 export const FORMAT_KEY = Buffer.from('f');
+export const HARD_KEY = Buffer.from('h');
 export const SNAPSHOT_KEY = Buffer.from('s');
 /** Everything of a kind lies between these. */
 export const ENTRY_RANGE = { gte: Buffer.of(ENTRY), lt: Buffer.of(ENTRY + 1) } as const;

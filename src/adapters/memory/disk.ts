@@ -5,6 +5,8 @@
  */
 import { integerBetween, type Random } from '../../core/base/prng.ts';
 import type { CodedError } from '../../core/model/errors.ts';
+import type { HardState } from '../../core/raft/contract.ts';
+import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 export interface StoredSnapshot {
@@ -16,7 +18,16 @@ export interface StoredSnapshot {
 export interface DiskContent {
   snapshot: StoredSnapshot | null;
   entries: Uint8Array[];
+  readonly raft: RaftContent;
   readonly documents: Map<string, Uint8Array>;
+}
+
+/** What a Raft replica keeps (raft-storage.ts), each entry sealed by a checksum. */
+export interface RaftContent {
+  hard: HardState;
+  snapshot: { readonly head: SnapshotHead; readonly content: Uint8Array } | null;
+  firstIndex: number;
+  entries: readonly { readonly entry: RaftEntry; readonly checksum: number }[];
 }
 
 interface PendingWrite {
@@ -24,7 +35,12 @@ interface PendingWrite {
 }
 
 export class MemoryDisk {
-  readonly content: DiskContent = { snapshot: null, entries: [], documents: new Map() };
+  readonly content: DiskContent = {
+    snapshot: null,
+    entries: [],
+    raft: { hard: { term: 0, votedFor: null }, snapshot: null, firstIndex: 1, entries: [] },
+    documents: new Map(),
+  };
   /** How long one sync takes. */
   syncMs = 0;
   /** While set, every write fails with it and changes nothing. */

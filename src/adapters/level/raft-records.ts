@@ -1,0 +1,80 @@
+/** The records that Raft adds to records.ts: an entry is its kind (1 byte), its term (6 bytes) and its data. */
+import * as z from 'zod/mini';
+import type { HardState } from '../../core/raft/contract.ts';
+import { type Membership, REPLICA_ROLES } from '../../core/raft/membership.ts';
+import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
+import { corrupt, type LogDatabase, readEntries, readSnapshotRecord } from './load.ts';
+import { entryKey, HARD_KEY, indexInEntryKey, SNAPSHOT_KEY, seal, unseal } from './records.ts';
+
+const KINDS = ['data', 'membership', 'blank'] as const;
+const HEADER_BYTES = 7;
+
+const replica = z.strictObject({ id: z.string(), name: z.string(), url: z.string(), role: z.enum(REPLICA_ROLES) });
+const snapshotSchema = z.strictObject({
+  index: z.int().check(z.minimum(1)),
+  term: z.int().check(z.minimum(0)),
+  membership: z.array(replica),
+  bytes: z.int().check(z.minimum(0)),
+  /** Number of its pieces' keys. */
+  slot: z.int().check(z.minimum(1)),
+  /** The first entry that is kept; at most `index + 1`. */
+  firstIndex: z.int().check(z.minimum(1)),
+});
+export type RaftSnapshotRecord =
+  | Readonly<z.output<typeof snapshotSchema>>
+  | (SnapshotHead & { slot: number; firstIndex: number });
+
+const hardSchema = z.strictObject({ term: z.int().check(z.minimum(0)), votedFor: z.nullable(z.string()) });
+
+export function encodeEntry({ kind, term, data }: RaftEntry): Buffer {
+  const content = Buffer.allocUnsafe(HEADER_BYTES + data.length);
+  content[0] = KINDS.indexOf(kind);
+  content.writeUIntBE(term, 1, HEADER_BYTES - 1);
+  content.set(data, HEADER_BYTES);
+  return content;
+}
+
+/** What is kept under `key`, where the entry `index` has to be. */
+export function decodeEntry(index: number, key: Buffer, value: Buffer | undefined): RaftEntry {
+  if (value === undefined) throw corrupt(`entry ${index} is missing`);
+  if (!key.equals(entryKey(index))) throw corrupt(`entry ${index} is missing; the next one there is ${indexInEntryKey(key)}`);
+  const content = unseal(key, value);
+  const kind = KINDS[content?.[0] ?? KINDS.length];
+  if (!content || content.length < HEADER_BYTES || !kind) throw corrupt(`entry ${index} does not match its checksum`);
+  return { index, term: content.readUIntBE(1, HEADER_BYTES - 1), kind, data: content.subarray(HEADER_BYTES) };
+}
+
+async function readJson<T>(database: LogDatabase, key: Buffer, what: string, schema: z.ZodMiniType<T>): Promise<T | null> {
+  const value = await database.get(key);
+  if (value === undefined) return null;
+  const content = unseal(key, value);
+  if (!content) throw corrupt(`the record of its ${what} does not match its checksum`);
+  const record = schema.safeParse(JSON.parse(content.toString()));
+  if (!record.success) throw corrupt(`the record of its ${what} cannot be read`);
+  return record.data;
+}
+
+export async function readHard(database: LogDatabase): Promise<HardState> {
+  return (await readJson(database, HARD_KEY, 'term', hardSchema)) ?? { term: 0, votedFor: null };
+}
+
+export function readRaftSnapshot(database: LogDatabase): Promise<RaftSnapshotRecord | null> {
+  return readJson(database, SNAPSHOT_KEY, 'snapshot', snapshotSchema);
+}
+
+export function headOf({ index, term, membership, bytes }: RaftSnapshotRecord): SnapshotHead {
+  return { index, term, membership, bytes };
+}
+
+/** What makes a single log (format 1) one of Raft: all of it was decided in term 1. */
+export async function migration(database: LogDatabase, membership: Membership) {
+  const puts: { type: 'put'; key: Buffer; value: Buffer }[] = [];
+  const put = (key: Buffer, content: Uint8Array) => puts.push({ type: 'put', key, value: seal(key, content) });
+  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+  const before = await readSnapshotRecord(database);
+  put(HARD_KEY, json({ term: 1, votedFor: null } satisfies HardState));
+  if (before) put(SNAPSHOT_KEY, json({ ...before, term: 1, membership, slot: before.index, firstIndex: before.index + 1 }));
+  for await (const entries of readEntries(database, before?.index ?? 0))
+    for (const { index, data } of entries) put(entryKey(index), encodeEntry({ index, term: 1, kind: 'data', data }));
+  return puts;
+}

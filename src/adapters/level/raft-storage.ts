@@ -1,0 +1,264 @@
+/**
+ * What a replica of the log keeps, on LevelDB: T1 to T3 of src/ports/raft-storage.ts.
+ *
+ *  - Group commit: one batch with sync at a time; what is asked for meanwhile shares the next, in its order.
+ *  - Never two writes at once, and none after one has failed: behind a record that tore, a later one could be
+ *    acknowledged now and be dropped, with the torn one, at the next start.
+ *  - Each snapshot's pieces have a number of their own, so that one that comes in lies beside the current one even
+ *    if both reach as far; one batch switches over. An unfinished one is removed at the next start: its leader
+ *    begins with the first piece then anyway.
+ *  - A directory of a single log (format 1) is taken over in one batch.
+ */
+import { ClassicLevel } from 'classic-level';
+import { assert, must } from '../../core/base/assert.ts';
+import { limits } from '../../core/base/limits.ts';
+import { CodedError } from '../../core/model/errors.ts';
+import type { HardState, RestoredReplica } from '../../core/raft/contract.ts';
+import type { Membership } from '../../core/raft/membership.ts';
+import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
+import type { RaftStorage } from '../../ports/raft-storage.ts';
+import { codedLevelError, isLevelError } from './level-errors.ts';
+import { corrupt, type LogDatabase, orphanedPieces, pieceCount, readFormat, readSnapshot } from './load.ts';
+import { LEVEL_OPTIONS, makeDirectory, refuseHeadless } from './log.ts';
+import {
+  decodeEntry,
+  encodeEntry,
+  headOf,
+  migration,
+  type RaftSnapshotRecord,
+  readHard,
+  readRaftSnapshot,
+} from './raft-records.ts';
+import {
+  ENTRY_RANGE,
+  entryKey,
+  FORMAT_KEY,
+  HARD_KEY,
+  pieceKey,
+  RAFT_FORMAT_VERSION,
+  SNAPSHOT_KEY,
+  seal,
+  unseal,
+} from './records.ts';
+
+export type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer };
+
+interface Waiting {
+  readonly operations: readonly Operation[];
+  readonly resolve: () => void;
+  readonly reject: (failure: CodedError) => void;
+}
+
+export class LevelRaftStorage implements RaftStorage {
+  readonly #directory: string;
+  readonly #membership: Membership;
+  #database: LogDatabase | null = null;
+  #ended: CodedError | null = null;
+  #firstIndex = 1;
+  #lastIndex = 0;
+  #snapshot: RaftSnapshotRecord | null = null;
+  #lastSlot = 0;
+  #incoming: { readonly slot: number; readonly head: SnapshotHead; pieces: number } | null = null;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | null = null;
+
+  /** `membership` is that of a single log's snapshot (format 1), if there is such a log in `directory`. */
+  constructor(directory: string, membership: Membership) {
+    this.#directory = directory;
+    this.#membership = membership;
+  }
+
+  async load(): Promise<RestoredReplica> {
+    assert(this.#database === null, 'a storage is loaded once');
+    try {
+      await refuseHeadless(this.#directory);
+      await makeDirectory(this.#directory);
+      const database: LogDatabase = new ClassicLevel(this.#directory, LEVEL_OPTIONS);
+      await database.open();
+      this.#database = database;
+      return await this.#read(database);
+    } catch (error) {
+      const database = this.#database;
+      this.#database = null;
+      await database?.close();
+      throw isLevelError(error) ? codedLevelError(error) : error;
+    }
+  }
+
+  persist(hard: HardState | null, entries: readonly RaftEntry[]): Promise<void> {
+    const operations: Operation[] = [];
+    if (hard) operations.push({ type: 'put', key: HARD_KEY, value: seal(HARD_KEY, Buffer.from(JSON.stringify(hard))) });
+    const [first] = entries;
+    if (first) {
+      assert(first.index >= this.#firstIndex && first.index <= this.#lastIndex + 1, `entry ${first.index} has no gap before`);
+      for (const [at, entry] of entries.entries()) {
+        assert(entry.index === first.index + at, `entry ${entry.index} follows the one before`);
+        const key = entryKey(entry.index);
+        operations.push({ type: 'put', key, value: seal(key, encodeEntry(entry)) });
+      }
+      const end = first.index + entries.length - 1;
+      for (let index = end + 1; index <= this.#lastIndex; index += 1) operations.push({ type: 'del', key: entryKey(index) });
+      this.#lastIndex = end;
+    }
+    return this.#write(operations);
+  }
+
+  async readEntries(fromIndex: number, toIndex: number, bytes: number): Promise<readonly RaftEntry[]> {
+    const entries: RaftEntry[] = [];
+    let total = 0;
+    for (let index = fromIndex; index <= toIndex; index += 1) {
+      const key = entryKey(index);
+      const value = await this.#open().get(key, { fillCache: false });
+      const entry = decodeEntry(index, key, value);
+      total += entry.data.length;
+      if (entries.length > 0 && total > bytes) break;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  async takeSnapshot(head: SnapshotHead, content: Uint8Array, keepFromIndex: number): Promise<void> {
+    assert(head.bytes === content.length, 'the head tells the size');
+    assert(head.index <= this.#lastIndex, `a snapshot up to ${head.index} of a log that ends at ${this.#lastIndex}`);
+    if (head.index <= (this.#snapshot?.index ?? 0)) return;
+    const slot = ++this.#lastSlot;
+    for (let piece = 0; piece < pieceCount(content.length); piece += 1) {
+      const start = piece * limits.snapshotPieceBytes;
+      await this.#writePiece(slot, piece, content.subarray(start, start + limits.snapshotPieceBytes));
+    }
+    // Another one may have come from the leader meanwhile.
+    if (head.index <= (this.#snapshot?.index ?? 0)) return this.#write(deletePieces(slot, head.bytes));
+    const firstIndex = Math.max(this.#firstIndex, Math.min(keepFromIndex, head.index + 1));
+    return this.#switchOver({ ...head, slot, firstIndex });
+  }
+
+  async readPiece(index: number, piece: number): Promise<Uint8Array | null> {
+    const current = this.#snapshot;
+    if (current?.index !== index) return null;
+    const key = pieceKey(current.slot, piece);
+    const value = await this.#open().get(key, { fillCache: false });
+    if (this.#snapshot !== current) return null;
+    return (value && unseal(key, value)) ?? this.#damaged(`piece ${piece} of its snapshot up to entry ${index} is damaged`);
+  }
+
+  async readSnapshot(): Promise<Uint8Array | null> {
+    const current = this.#snapshot;
+    return current && readSnapshot(this.#open(), { index: current.slot, bytes: current.bytes });
+  }
+
+  keepPiece(head: SnapshotHead, piece: number, data: Uint8Array): Promise<void> {
+    const before = this.#incoming;
+    const orphans = piece === 0 && before ? deletePieces(before.slot, before.head.bytes) : [];
+    if (piece === 0) this.#incoming = { slot: ++this.#lastSlot, head, pieces: 0 };
+    const incoming = must(this.#incoming, 'a snapshot that comes in');
+    assert(incoming.head.index === head.index && incoming.pieces === piece, `piece ${piece} follows the one before`);
+    incoming.pieces += 1;
+    return this.#writePiece(incoming.slot, piece, data, orphans);
+  }
+
+  async adoptSnapshot(head: SnapshotHead): Promise<Uint8Array> {
+    const incoming = this.#incoming;
+    this.#incoming = null;
+    assert(incoming?.head.index === head.index && incoming.pieces >= pieceCount(head.bytes), 'all pieces are there');
+    const record = { ...head, slot: incoming.slot, firstIndex: head.index + 1 };
+    await this.#switchOver(record, true);
+    return readSnapshot(this.#open(), { index: record.slot, bytes: record.bytes });
+  }
+
+  async close(): Promise<void> {
+    this.#ended ??= new CodedError('unavailable', 'the log is closed');
+    await this.#writing;
+    const database = this.#database;
+    this.#database = null;
+    await database?.close();
+  }
+
+  async #read(database: LogDatabase): Promise<RestoredReplica> {
+    const format = await readFormat(database, RAFT_FORMAT_VERSION);
+    const formatRecord: Operation = {
+      type: 'put',
+      key: FORMAT_KEY,
+      value: seal(FORMAT_KEY, Buffer.from(String(RAFT_FORMAT_VERSION))),
+    };
+    if (format === null) await database.batch([formatRecord], { sync: true });
+    if (format === 1) await database.batch([formatRecord, ...(await migration(database, this.#membership))], { sync: true });
+    const snapshot = await readRaftSnapshot(database);
+    const orphans = await orphanedPieces(database, snapshot && { index: snapshot.slot, bytes: snapshot.bytes });
+    if (orphans.length > 0)
+      await database.batch(
+        orphans.map((key) => ({ type: 'del', key })),
+        { sync: true },
+      );
+    this.#snapshot = snapshot;
+    this.#lastSlot = snapshot?.slot ?? 0;
+    this.#firstIndex = snapshot?.firstIndex ?? 1;
+    const entries: RaftEntry[] = [];
+    for await (const [key, value] of database.iterator({ ...ENTRY_RANGE, fillCache: false }))
+      entries.push(decodeEntry(this.#firstIndex + entries.length, key, value));
+    this.#lastIndex = this.#firstIndex + entries.length - 1;
+    if (snapshot && this.#lastIndex < snapshot.index) {
+      if (entries.length > 0 || this.#firstIndex <= snapshot.index) throw corrupt(`entry ${this.#lastIndex + 1} is missing`);
+    }
+    return { hard: await readHard(database), snapshot: snapshot && headOf(snapshot), entries };
+  }
+
+  #writePiece(slot: number, piece: number, data: Uint8Array, orphans: readonly Operation[] = []): Promise<void> {
+    const key = pieceKey(slot, piece);
+    return this.#write([...orphans, { type: 'put', key, value: seal(key, data) }]);
+  }
+
+  #switchOver(next: RaftSnapshotRecord, dropAll = false): Promise<void> {
+    const before = this.#snapshot;
+    const operations: Operation[] = before ? deletePieces(before.slot, before.bytes) : [];
+    operations.push({ type: 'put', key: SNAPSHOT_KEY, value: seal(SNAPSHOT_KEY, Buffer.from(JSON.stringify(next))) });
+    const last = dropAll ? this.#lastIndex : next.firstIndex - 1;
+    for (let index = this.#firstIndex; index <= last; index += 1) operations.push({ type: 'del', key: entryKey(index) });
+    this.#firstIndex = next.firstIndex;
+    if (dropAll) this.#lastIndex = next.index;
+    this.#snapshot = next;
+    return this.#write(operations);
+  }
+
+  #write(operations: readonly Operation[]): Promise<void> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    if (operations.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ operations, resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
+  }
+
+  async #writeAll(): Promise<void> {
+    // Later, so that all that is asked for in one go shares the sync.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0);
+      try {
+        await this.#open().batch(
+          group.flatMap(({ operations }) => operations),
+          { sync: true },
+        );
+      } catch (error) {
+        const failure = codedLevelError(error);
+        this.#ended = failure;
+        for (const { reject } of [...group, ...this.#waiting.splice(0)]) reject(failure);
+        break;
+      }
+      for (const { resolve } of group) resolve();
+    }
+    this.#writing = null;
+  }
+
+  #open(): LogDatabase {
+    if (!this.#database) throw this.#ended ?? new CodedError('unavailable', 'the log is closed');
+    return this.#database;
+  }
+
+  #damaged(what: string): never {
+    throw corrupt(what);
+  }
+}
+
+function deletePieces(slot: number, bytes: number): Operation[] {
+  return Array.from({ length: pieceCount(bytes) }, (_, piece) => ({ type: 'del', key: pieceKey(slot, piece) }));
+}
