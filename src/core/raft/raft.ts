@@ -80,10 +80,12 @@ export class Raft {
   #isHardUnsaved = false;
   #unsaved: RaftEntry[] = [];
   #lastWrite = 0;
+  /** The write that made the hard state what it is. */
+  #hardWrite = 0;
   /** Writes under way, with the last entry that each makes durable. */
   #writes: { readonly write: number; lastIndex: number }[] = [];
   /** Where own proposals stand in the log. */
-  readonly #proposals = new Map<number, { readonly term: number; readonly proposal: number }>();
+  readonly #proposals = new Map<number, { readonly term: number; readonly proposal: number; readonly bytes: number }>();
   #proposalBytes = 0;
 
   #electionTimeoutMs: number;
@@ -213,6 +215,7 @@ export class Raft {
     const write = ++this.#lastWrite;
     this.#writes.push({ write, lastIndex: this.#unsaved.at(-1)?.index ?? 0 });
     const persist: RaftEffect = { type: 'persist', write, hard: this.#isHardUnsaved ? this.#hard : null, entries: this.#unsaved };
+    if (this.#isHardUnsaved) this.#hardWrite = write;
     this.#isHardUnsaved = false;
     this.#unsaved = [];
     // F2: what was put down in this step with `after` refers to this write.
@@ -257,6 +260,8 @@ export class Raft {
       const entries = this.#log.slice(this.#delivered + 1, until - this.#delivered, Number.POSITIVE_INFINITY);
       this.#delivered = until;
       this.#effects.push({ type: 'committed', entries: entries.map((entry) => this.#answered(entry)) });
+      const begun = entries.findLast(({ kind }) => kind === 'blank');
+      if (begun) this.#dropOlderThan(begun.term);
     }
     // A snapshot that came in is there for reads once it is durable and the state machine has been restored from it.
     const readable = Math.min(this.#delivered, this.#durable);
@@ -267,15 +272,24 @@ export class Raft {
   #answered(entry: RaftEntry): RaftEntry & { proposal?: number } {
     const own = this.#proposals.get(entry.index);
     if (!own) return entry;
-    this.#forgetProposal(entry.index, entry.data.length);
+    this.#forgetProposal(entry.index);
     if (own.term === entry.term) return { ...entry, proposal: own.proposal };
     this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
     return entry;
   }
 
-  #forgetProposal(index: number, bytes: number): void {
+  /** Terms grow along the log: behind a committed entry of `term` nothing older can be committed any more. */
+  #dropOlderThan(term: number): void {
+    for (const [index, own] of this.#proposals) {
+      if (own.term >= term) continue;
+      this.#forgetProposal(index);
+      this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
+    }
+  }
+
+  #forgetProposal(index: number): void {
+    this.#proposalBytes -= this.#proposals.get(index)?.bytes ?? 0;
     this.#proposals.delete(index);
-    this.#proposalBytes = this.#proposals.size === 0 ? 0 : Math.max(0, this.#proposalBytes - bytes);
   }
 
   #drop(proposal: number, reason: string, fate: 'never' | 'unknown'): void {
@@ -284,8 +298,13 @@ export class Raft {
 
   // ---- messages
 
+  /**
+   * Nothing is said in a term that could be forgotten: the only voter, which elects itself before its disk knows of it,
+   * would lead the same term once more after a crash, with other entries under the same numbers.
+   */
   #send(to: ReplicaId, message: RaftMessage, after = 0): void {
-    this.#effects.push({ type: 'send', to, message, after });
+    const hardWrite = this.#isHardUnsaved ? this.#lastWrite + 1 : this.#hardWrite;
+    this.#effects.push({ type: 'send', to, message, after: Math.max(after, hardWrite) });
   }
 
   #messageReceived(from: ReplicaId, message: RaftMessage, attachment: Uint8Array | null): void {
@@ -508,7 +527,13 @@ export class Raft {
 
   #proposeEntry(proposal: number, kind: RaftEntry['kind'], data: Uint8Array): void {
     const index = this.#log.lastIndex + 1;
-    this.#proposals.set(index, { term: this.#hard.term, proposal });
+    const earlier = this.#proposals.get(index);
+    if (earlier) {
+      // Overwritten here, and nothing yet committed in its place: another replica may still hold it.
+      this.#forgetProposal(index);
+      this.#drop(earlier.proposal, 'another leader took over; whether it was committed is not known here', 'unknown');
+    }
+    this.#proposals.set(index, { term: this.#hard.term, proposal, bytes: data.length });
     this.#proposalBytes += data.length;
     this.#busyAtMs = this.#nowMs;
     this.#append([{ index, term: this.#hard.term, kind, data }]);
@@ -795,9 +820,10 @@ export class Raft {
     this.#writes.push({ write, lastIndex: head.index });
     for (const [index, { proposal }] of [...this.#proposals]) {
       if (index > head.index) continue;
-      this.#forgetProposal(index, 0);
+      this.#forgetProposal(index);
       this.#drop(proposal, 'another leader took over; whether it was committed is not known here', 'unknown');
     }
+    this.#dropOlderThan(head.term);
     this.#effects.push({ type: 'adoptSnapshot', write, head });
     this.#membershipChanged();
   }
