@@ -1,0 +1,381 @@
+/**
+ * A log with replicas: steps the Raft core, one input at a time, and drains its effects through the storage, the
+ * links to the other replicas and the clock.
+ *
+ * The order that effects ask for is kept here: writes go to the storage one after the other, and a message that
+ * promises something durable waits until the storage has said so. This replica is said to lead only once an entry of
+ * its own term is committed: before, it does not know all that earlier leaders committed (Raft, section 8).
+ */
+import { assert, must, unreachable } from '../core/base/assert.ts';
+import { limits } from '../core/base/limits.ts';
+import type { Random } from '../core/base/prng.ts';
+import type { Proposal } from '../core/log/proposal-queue.ts';
+import { CodedError } from '../core/model/errors.ts';
+import type { CommittedEntry, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
+import type { Membership, ReplicaId } from '../core/raft/membership.ts';
+import type { RaftMessage } from '../core/raft/messages.ts';
+import { Raft } from '../core/raft/raft.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log, LogListener } from '../ports/log.ts';
+import type { PeerLink } from '../ports/peer-link.ts';
+import type { RaftStorage } from '../ports/raft-storage.ts';
+
+export interface RaftLogComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly storage: RaftStorage;
+  readonly link: PeerLink;
+  /** Puts messages into frames, and reads them: null for what no replica would send. */
+  readonly frames: {
+    encode(message: RaftMessage): Uint8Array;
+    decode(frame: Uint8Array): RaftMessage | null;
+  };
+  /** On demand: what this replica tells of its load with a vote. */
+  readonly attachment: () => Uint8Array | null;
+  readonly membershipChanged: (membership: Membership) => void;
+}
+
+const CLOSED = 'the log is closed';
+
+export class RaftLog implements Log {
+  readonly #components: RaftLogComponents;
+  readonly #init: RaftInit;
+  #listener: LogListener | null = null;
+  #raft: Raft | null = null;
+  readonly #queue: RaftInput[] = [];
+  /** Proposed since the last step: they share the next one, one message to each follower and one sync. */
+  #proposed: Proposal[] = [];
+  #isStepping = false;
+  #isScheduled = false;
+  /** Why nothing more is taken; null while it is. */
+  #ended: string | null = null;
+  #durable = 0;
+  /** Messages that wait for a write, in the order of their writes. */
+  #held: Extract<RaftEffect, { type: 'send' }>[] = [];
+  #lastWrite: Promise<void> = Promise.resolve();
+  /** The last index delivered. */
+  #index = 0;
+  #term = 0;
+  #leader: ReplicaId | null = null;
+  #hasOwnTerm = false;
+  #whenLeading: () => void = () => undefined;
+  /** Proposals, changes of membership and reads share one row of numbers below zero; the listener's own are from zero up. */
+  #nextNumber = 1;
+  readonly #reads = new Map<number, (isConfirmed: boolean) => void>();
+  readonly #changes = new Map<number, (refusal: string | null) => void>();
+  #cancelTimer: () => void = () => undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(components: RaftLogComponents, init: RaftInit) {
+    this.#components = components;
+    this.#init = init;
+  }
+
+  get status(): Raft['status'] | null {
+    return this.#raft?.status ?? null;
+  }
+
+  async open(listener: LogListener): Promise<void> {
+    assert(this.#listener === null, 'a log is opened once');
+    this.#listener = listener;
+    const { storage, link, random } = this.#components;
+    const restored = await storage.load();
+    const content = restored.snapshot === null ? null : await storage.readSnapshot();
+    if (this.#ended !== null) return;
+    if (restored.snapshot !== null) {
+      this.#index = restored.snapshot.index;
+      listener.restored(must(content, 'the content of a snapshot that is there'), this.#index);
+    }
+    this.#raft = new Raft(this.#init, restored, random);
+    this.#term = restored.hard.term;
+    link.open({
+      connected: (peer) => this.#take({ type: 'peerConnected', peer }),
+      received: (peer, frame) => this.#received(peer, frame),
+      disconnected: (peer) => this.#take({ type: 'peerDisconnected', peer }),
+    });
+    link.setPeers(this.#raft.status.membership);
+    if (isAlone(this.#raft.status.membership, this.#init.id)) {
+      // Nobody else knows more: it leads by itself, and has then delivered all there is.
+      const leads = new Promise<void>((resolve) => {
+        this.#whenLeading = resolve;
+      });
+      this.#take({ type: 'timePassed' });
+      await leads;
+      return;
+    }
+    listener.ready({ leads: false, term: this.#term, leader: null });
+    this.#take({ type: 'timePassed' });
+  }
+
+  propose(proposal: number, data: Uint8Array): void {
+    if (this.#ended !== null) {
+      this.#drop(proposal, this.#ended);
+      return;
+    }
+    this.#proposed.push({ proposal, data });
+    this.#drainLater();
+  }
+
+  /** Resolves with null when the change is committed, else with the reason. */
+  changeMembership(change: MembershipChange): Promise<string | null> {
+    if (this.#ended !== null) return Promise.resolve(this.#ended);
+    const proposal = -this.#nextNumber++;
+    return new Promise((resolve) => {
+      this.#changes.set(proposal, resolve);
+      this.#takeLater({ type: 'membershipProposed', proposal, change });
+    });
+  }
+
+  /** Resolves with true when what is delivered here by now contains all that was committed when it was asked. */
+  confirmRead(): Promise<boolean> {
+    if (this.#ended !== null) return Promise.resolve(false);
+    const read = this.#nextNumber++;
+    return new Promise((resolve) => {
+      this.#reads.set(read, resolve);
+      this.#takeLater({ type: 'readRequested', read });
+    });
+  }
+
+  transferTo(to: ReplicaId): void {
+    this.#takeLater({ type: 'transferRequested', to });
+  }
+
+  /** On demand: there is something to decide here. */
+  wantLeadership(): void {
+    this.#takeLater({ type: 'leadershipWanted' });
+  }
+
+  async compact(snapshot: Uint8Array, index: number): Promise<void> {
+    assert(index <= this.#index, `a snapshot up to ${index} of a log that has delivered ${this.#index}`);
+    if (this.#ended !== null) throw new CodedError('unavailable', this.#ended);
+    const raft = must(this.#raft, 'an open log');
+    const head = raft.headAt(index, snapshot.length);
+    if (head === null) return; // one that reaches as far is there
+    const keepFromIndex = Math.max(1, index - limits.logTailEntries + 1);
+    await this.#write(() => this.#components.storage.takeSnapshot(head, snapshot, keepFromIndex));
+    this.#take({ type: 'snapshotTaken', head });
+  }
+
+  async close(): Promise<void> {
+    this.#end(CLOSED);
+    this.#cancelTimer();
+    await this.#components.link.close();
+    await this.#lastWrite.catch(() => undefined);
+    await this.#components.storage.close();
+  }
+
+  #received(from: ReplicaId, frame: Uint8Array): void {
+    const message = this.#components.frames.decode(frame);
+    if (message === null) return; // what cannot be read says nothing
+    if (message.type !== 'voteRequest') this.#take({ type: 'messageReceived', from, message });
+    else this.#take({ type: 'messageReceived', from, message, attachment: this.#components.attachment() });
+  }
+
+  /** Later, so that callbacks never nest in a call of ours. */
+  #takeLater(input: RaftInput): void {
+    this.#queue.push(input);
+    this.#drainLater();
+  }
+
+  #drainLater(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#drain();
+    });
+  }
+
+  #take(input: RaftInput): void {
+    this.#queue.push(input);
+    this.#drain();
+  }
+
+  #drain(): void {
+    const raft = this.#raft;
+    if (this.#isStepping || this.#ended !== null || raft === null) return;
+    this.#isStepping = true;
+    try {
+      for (let input = this.#next(); input !== null; input = this.#next()) {
+        for (const effect of raft.step(this.#components.clock.elapsedMs(), input)) this.#carryOut(effect);
+        if (this.#ended !== null) return;
+      }
+      this.#setTimer(raft.wakeAtMs);
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  #next(): RaftInput | null {
+    const input = this.#queue.shift();
+    if (input !== undefined || this.#proposed.length === 0) return input ?? null;
+    const proposals = this.#proposed;
+    this.#proposed = [];
+    return { type: 'proposed', proposals };
+  }
+
+  #carryOut(effect: RaftEffect): void {
+    const { storage, link } = this.#components;
+    switch (effect.type) {
+      case 'persist':
+        this.#persisted(effect.write, () => storage.persist(effect.hard, effect.entries));
+        return;
+      case 'send':
+        if (effect.after <= this.#durable) this.#send(effect.to, effect.message);
+        else this.#held.push(effect);
+        return;
+      case 'sendPiece':
+        this.#sendPiece(effect);
+        return;
+      case 'keepPiece':
+        this.#persisted(effect.write, () => storage.keepPiece(effect.head, effect.piece, effect.data));
+        return;
+      case 'adoptSnapshot':
+        this.#persisted(effect.write, async () => {
+          const content = await storage.adoptSnapshot(effect.head);
+          if (this.#ended !== null) return;
+          this.#index = effect.head.index;
+          this.#listener?.restored(content, this.#index);
+        });
+        return;
+      case 'committed':
+        this.#committed(effect.entries);
+        return;
+      case 'dropped':
+        if (effect.proposal < 0) this.#answerChange(effect.proposal, effect.reason);
+        else this.#listener?.dropped(effect.proposal, effect.reason, effect.fate);
+        return;
+      case 'readReady':
+        this.#reads.get(effect.read)?.(effect.index !== null);
+        this.#reads.delete(effect.read);
+        return;
+      case 'leadershipChanged':
+        this.#leadershipChanged(effect.term, effect.leader);
+        return;
+      case 'membershipChanged':
+        link.setPeers(effect.membership);
+        this.#components.membershipChanged(effect.membership);
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** The storage keeps the order (T1), and lets writes that wait share a sync. */
+  #write(work: () => Promise<void>): Promise<void> {
+    const write = work();
+    this.#lastWrite = write;
+    write.catch((error: unknown) => this.#fail(error));
+    return write;
+  }
+
+  #persisted(write: number, work: () => Promise<void>): void {
+    this.#write(work).then(
+      () => this.#isDurable(write),
+      () => undefined, // #write has told of it
+    );
+  }
+
+  #isDurable(write: number): void {
+    if (this.#ended !== null) return;
+    this.#durable = write;
+    const ready = this.#held.filter(({ after }) => after <= write);
+    this.#held = this.#held.filter(({ after }) => after > write);
+    for (const { to, message } of ready) this.#send(to, message);
+    this.#take({ type: 'persisted', write });
+  }
+
+  #send(to: ReplicaId, message: RaftMessage): void {
+    const { link, frames } = this.#components;
+    link.send(to, frames.encode(message));
+  }
+
+  #sendPiece({ to, term, head, piece }: Extract<RaftEffect, { type: 'sendPiece' }>): void {
+    this.#components.storage.readPiece(head.index, piece).then(
+      (data) => {
+        // null: a newer snapshot has taken its place, and the follower is sent that one.
+        if (this.#ended === null && data !== null) this.#send(to, { type: 'snapshotPiece', term, head, piece, data });
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #committed(entries: readonly CommittedEntry[]): void {
+    const last = must(entries.at(-1), 'a committed entry');
+    this.#index = last.index;
+    const ownTerm = this.#leader === this.#init.id && entries.some(({ term }) => term === this.#term);
+    const ours = entries.filter(({ kind }) => kind === 'data');
+    if (ours.length > 0)
+      this.#listener?.committed(
+        ours.map(({ index, data, proposal }) => ({ index, data, ...(proposal === undefined ? {} : { proposal }) })),
+      );
+    for (const { proposal } of entries) if (proposal !== undefined && proposal < 0) this.#answerChange(proposal, null);
+    if (!ownTerm || this.#hasOwnTerm) return;
+    this.#hasOwnTerm = true;
+    this.#tellLeadership();
+  }
+
+  #leadershipChanged(term: number, leader: ReplicaId | null): void {
+    const isSame = term === this.#term && leader === this.#leader;
+    this.#term = term;
+    this.#leader = leader;
+    if (isSame) return;
+    this.#hasOwnTerm = false;
+    this.#tellLeadership();
+  }
+
+  #tellLeadership(): void {
+    const leader = this.#raft?.status.membership.find(({ id }) => id === this.#leader);
+    const leads = this.#leader === this.#init.id && this.#hasOwnTerm;
+    this.#listener?.ready({ leads, term: this.#term, leader: leader?.name ?? null });
+    if (leads || this.#ended !== null) this.#whenLeading();
+  }
+
+  #answerChange(proposal: number, refusal: string | null): void {
+    this.#changes.get(proposal)?.(refusal);
+    this.#changes.delete(proposal);
+  }
+
+  /** One timer: it is moved only when it would come too late, since most wake-up times only grow. */
+  #setTimer(wakeAtMs: number | null): void {
+    if (wakeAtMs === null || wakeAtMs >= this.#timerAtMs) return;
+    this.#cancelTimer();
+    this.#timerAtMs = wakeAtMs;
+    const { clock } = this.#components;
+    this.#cancelTimer = clock.startTimer(Math.max(0, Math.ceil(wakeAtMs - clock.elapsedMs())), () => {
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      const dueMs = this.#raft?.wakeAtMs ?? null;
+      if (dueMs !== null && dueMs <= clock.elapsedMs()) this.#take({ type: 'timePassed' });
+      else this.#setTimer(dueMs);
+    });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended !== null) return;
+    const failure = error instanceof Error ? error : new Error(String(error));
+    this.#end(`the log has failed: ${failure.message}`);
+    this.#cancelTimer();
+    this.#listener?.failed(failure);
+  }
+
+  #end(reason: string): void {
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    this.#queue.length = 0;
+    for (const { proposal } of this.#proposed.splice(0)) this.#drop(proposal, reason);
+    for (const resolve of this.#reads.values()) resolve(false);
+    for (const resolve of this.#changes.values()) resolve(reason);
+    this.#reads.clear();
+    this.#changes.clear();
+    this.#whenLeading();
+  }
+
+  #drop(proposal: number, reason: string): void {
+    queueMicrotask(() => this.#listener?.dropped(proposal, reason, 'never'));
+  }
+}
+
+function isAlone(membership: Membership, id: ReplicaId): boolean {
+  const voters = membership.filter(({ role }) => role === 'voter');
+  return voters.length === 1 && voters[0]?.id === id;
+}
