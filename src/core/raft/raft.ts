@@ -572,6 +572,10 @@ export class Raft {
       return;
     }
     for (const [id, progress] of this.#progress) this.#replicate(id, progress);
+    if (votersOf(this.#memberships.current).length === 1 && isVoter(this.#memberships.current, this.#init.id)) {
+      this.#reads.confirmAll(this.#ownCommit());
+      this.#answerReads();
+    }
     if (this.#reads.wantsRound && this.#ownCommit() !== null) {
       this.#reads.beginRound(must(this.#ownCommit(), 'a commit of the own term'));
       for (const [id, progress] of this.#progress) this.#heartbeat(id, progress, false);
@@ -664,6 +668,10 @@ export class Raft {
     this.#reads.roundReached(
       reachedByQuorum(voters, (id) => (id === this.#init.id ? this.#reads.round : (this.#progress.get(id)?.round ?? 0))),
     );
+    this.#answerReads();
+  }
+
+  #answerReads(): void {
     for (const { to, read, index } of this.#reads.takeAnswers())
       this.#send(to, { type: 'readAnswer', term: this.#hard.term, read, index });
   }
