@@ -901,6 +901,9 @@ export class Raft {
     this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
     for (const [id, progress] of this.#progress) {
       if (progress.isInFlight && this.#nowMs - progress.movedAtMs > this.#electionTimeoutMs) progress.probeAgain(this.#nowMs);
+      // An answer that was lost must not be the last: as long as it is not known to have everything, it is asked.
+      const isIdle = !progress.isInFlight && progress.next > this.#log.lastIndex;
+      if (isIdle && progress.match < this.#log.lastIndex) progress.probeFrom(this.#log.lastIndex, this.#nowMs);
       this.#heartbeat(id, progress, false);
     }
   }
