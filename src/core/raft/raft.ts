@@ -57,7 +57,7 @@ const NOTHING = new Uint8Array(0);
 const ROUND_TRIPS_PER_TIMEOUT = 10;
 const HEARTBEATS_PER_TIMEOUT = 3;
 /** Back-off of those who campaign at once doubles up to this many times. */
-const BACKOFF_DOUBLINGS_MAX = 5;
+const BACKOFF_DOUBLINGS_MAX = 3;
 
 export class Raft {
   readonly #init: RaftInit;

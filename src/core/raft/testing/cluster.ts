@@ -158,6 +158,7 @@ export class Cluster {
     this.#fire('kill');
     member.raft = null;
     member.life += 1;
+    this.#wakes.delete(member);
     const survivors = integerBetween(this.random, 0, member.pending.length);
     for (const { apply } of member.pending.slice(0, survivors)) apply(member.disk);
     if (this.#bend.forgetTerm) member.disk.hard = { term: 0, votedFor: null };
@@ -266,8 +267,8 @@ export class Cluster {
     this.#wakes.set(member, wakeAtMs);
     const { life } = member;
     this.after(Math.max(0, wakeAtMs - this.nowMs), () => {
+      if (member.life !== life) return;
       if (this.#wakes.get(member) === wakeAtMs) this.#wakes.delete(member);
-      if (member.life !== life || member.raft !== raft) return;
       const dueMs = raft.wakeAtMs;
       if (dueMs !== null && dueMs <= this.nowMs) this.step(member, { type: 'timePassed' });
       else this.#wake(member, raft);
@@ -502,7 +503,7 @@ function changeSomething(cluster: Cluster, leader: Member, random: Prng): void {
 function settle(cluster: Cluster): void {
   const before = cluster.acknowledged.size;
   let why = 'nothing happened';
-  for (let round = 0; round < 200; round += 1) {
+  for (let round = 0; round < 600; round += 1) {
     cluster.run(50 + (round % 6) * 50); // in no step with elections and pauses
     const leader = cluster.leader();
     const [someone] = cluster.members.values();
