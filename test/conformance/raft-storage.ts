@@ -57,7 +57,7 @@ export function describeRaftStorage(name: string, createPlace: () => Promise<Sto
     });
 
     it('takes a snapshot and keeps a tail before its end (T2)', async () => {
-      await storage.persist(null, entries(1, 10));
+      await storage.persist({ term: 9, votedFor: null }, entries(1, 10));
       const content = Buffer.alloc(2 * limits.snapshotPieceBytes + 1, 'x');
       await storage.takeSnapshot(headAt(8, content.length), content, 6);
       await restart();
@@ -70,7 +70,7 @@ export function describeRaftStorage(name: string, createPlace: () => Promise<Sto
     });
 
     it('adopts a snapshot in place of all entries, and forgets an unfinished one', async () => {
-      await storage.persist(null, entries(1, 10));
+      await storage.persist({ term: 9, votedFor: null }, entries(1, 10));
       await storage.keepPiece(headAt(20, 4), 0, Buffer.from('left'));
       await restart();
       expect(found.snapshot).toBeNull();

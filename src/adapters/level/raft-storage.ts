@@ -199,7 +199,11 @@ export class LevelRaftStorage implements RaftStorage {
     if (snapshot && this.#lastIndex < snapshot.index) {
       if (entries.length > 0 || this.#firstIndex <= snapshot.index) throw corrupt(`entry ${this.#lastIndex + 1} is missing`);
     }
-    return { hard: await readHard(database), snapshot: snapshot && headOf(snapshot), entries };
+    const hard = await readHard(database);
+    // Whoever forgot its term could vote twice in it.
+    if (hard.term < Math.max(snapshot?.term ?? 0, entries.at(-1)?.term ?? 0))
+      throw corrupt('the record of its term is missing or older than its entries');
+    return { hard, snapshot: snapshot && headOf(snapshot), entries };
   }
 
   #writePiece(slot: number, piece: number, data: Uint8Array, orphans: readonly Operation[] = []): Promise<void> {
