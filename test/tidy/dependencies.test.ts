@@ -42,6 +42,7 @@ const rules: Readonly<Record<string, Rule>> = {
   'adapters/mqtt': adapter('aedes', 'mqtt', 'mqtt-packet', 'ws'),
   'adapters/native': adapter(),
   'adapters/os-meter': adapter(),
+  'adapters/peer': adapter('ws'),
   'adapters/streams': adapter('ws'),
   'adapters/system-clock': adapter(),
   'adapters/tls': adapter('@peculiar/x509', 'reflect-metadata'),

@@ -89,6 +89,12 @@ export const limits = {
   logTailEntries: 1_024,
   /** Reads that wait for a quorum's word at once. */
   raftReads: 4_096,
+  /** One frame between replicas: a full batch of entries, or a piece of a snapshot, with room for what surrounds it. */
+  peerFrameBytes: 4 * 1024 * 1024 + 64 * 1024,
+  /** What a voter tells of its load along with its vote: some numbers. */
+  peerAttachmentBytes: 4 * 1024,
+  /** A membership as it travels: all replicas with names and addresses at their longest. */
+  peerMembershipBytes: 32 * 1024,
   /** Snapshots are written in pieces of this size, so that proposals do not wait for a whole one. */
   snapshotPieceBytes: 1024 * 1024,
   /** One document of a node's store: its desired state, hundreds of assignments with inline scripts. */

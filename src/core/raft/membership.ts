@@ -8,6 +8,11 @@ import type { MembershipChange } from './contract.ts';
 /** The random uid of a replica's data directory: a machine with a new disk is another replica. */
 export type ReplicaId = string;
 
+/** It stands in certificates and addresses, so nothing in it needs quotes. */
+export function isReplicaId(text: string): text is ReplicaId {
+  return /^[a-z0-9]{1,32}$/.test(text);
+}
+
 export const REPLICA_ROLES = ['voter', 'learner'] as const;
 export type ReplicaRole = (typeof REPLICA_ROLES)[number];
 
@@ -25,7 +30,7 @@ export type Membership = readonly Replica[];
 
 /** More voters cost every commit, and no longer make anything safer in practice. */
 export const VOTERS_MAX = 7;
-const REPLICAS_MAX = 32;
+export const REPLICAS_MAX = 32;
 
 export function votersOf(membership: Membership): readonly ReplicaId[] {
   return membership.filter(({ role }) => role === 'voter').map(({ id }) => id);
