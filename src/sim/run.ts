@@ -1,13 +1,16 @@
 /**
  * One run of one seed: boot, requests and faults together, then everything mends and the deployment has to
  * come to rest where it should be (safety always, liveness after: TigerBeetle's simulator), and stay there
- * without writing anything. At the end it must have been a real test: each fault that was chosen has fired.
+ * without writing anything. What clients saw meanwhile has to be explained by one orchestrator that does one thing at
+ * a time. At the end it must have been a real test: each fault that was chosen has fired.
  */
 import { integerBetween, Prng, pick } from '../core/base/prng.ts';
+import { ClientHistory } from './client-history.ts';
 import { whyNotConverged } from './convergence.ts';
 import { SimulationFailure } from './failure.ts';
 import { Faults } from './faults.ts';
 import { type Knobs, knobsOf } from './knobs.ts';
+import { Reader, type ReadWanted, readApplied } from './readers.ts';
 import { Client } from './workload.ts';
 import { World } from './world.ts';
 
@@ -23,6 +26,8 @@ export interface RunResult {
   readonly events: number;
   readonly simulatedMs: number;
   readonly requests: number;
+  /** Operations on services that were judged, reads included. */
+  readonly judged: number;
   readonly fired: Readonly<Record<string, number>>;
   /** From the moment everything was mended to rest. */
   readonly convergedMs: number;
@@ -32,10 +37,15 @@ export async function runSeed(seed: number, print: ((line: string) => void) | nu
   return await runKnobs(knobsOf(seed), print);
 }
 
-export async function runKnobs(knobs: Knobs, print: ((line: string) => void) | null = null): Promise<RunResult> {
+/** `read` is how clients read; another one than the real is a bug that has to be found. */
+export async function runKnobs(
+  knobs: Knobs,
+  print: ((line: string) => void) | null = null,
+  read = readApplied,
+): Promise<RunResult> {
   const world = new World(knobs, print);
   try {
-    return await play(world);
+    return await play(world, read);
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new SimulationFailure(
@@ -45,24 +55,38 @@ export async function runKnobs(knobs: Knobs, print: ((line: string) => void) | n
   }
 }
 
-async function play(world: World): Promise<RunResult> {
+async function play(world: World, read: ReadWanted): Promise<RunResult> {
   const { knobs, clock } = world;
   const startMs = clock.nowMs();
   await world.boot();
   const random = new Prng(knobs.seed ^ 0xc11e);
+  const history = new ClientHistory(clock);
   const clients = world.orchestrators.flatMap((at) =>
     [0, 1].map(
-      (n) => new Client(world, random, at, `${at.name}-${n}`, Math.ceil(knobs.requests / 2 / world.orchestrators.length)),
+      (n) =>
+        new Client({ world, random, history }, at, `${at.name}-${n}`, Math.ceil(knobs.requests / 2 / world.orchestrators.length)),
     ),
   );
+  // Chance of their own: what is asked for and what goes wrong does not depend on who looks.
+  const readers = clients.map(
+    ({ at, services }, n) =>
+      new Reader(
+        { world, random: new Prng(knobs.seed ^ (0x4ead + n)), history, read },
+        at,
+        `reader-${at.name}-${n % 2}`,
+        services,
+      ),
+  );
   for (const client of clients) client.begin(knobs.faultsMs / 15);
+  const answered = (): boolean => clients.every((client) => client.done);
+  for (const reader of readers) reader.begin(knobs.faultsMs / 60, answered);
   const faults = new Faults(world, new Prng(knobs.seed ^ 0xfa17));
   await misfortune(world, faults, random);
   world.trace.add('world', 'everything mends');
   faults.healAll();
   for (const machine of world.machines()) world.start(machine);
   for (const { host } of world.nodes) host.init.startFailureRate = 0;
-  await world.until(() => clients.every((client) => client.done), 600_000, 'clients are answered');
+  await world.until(answered, 600_000, 'clients are answered');
   const mendedMs = clock.nowMs();
   await converge(world);
   const convergedMs = clock.nowMs() - mendedMs;
@@ -70,6 +94,7 @@ async function play(world: World): Promise<RunResult> {
     const broken = client.broken();
     if (broken.length > 0) throw new SimulationFailure(broken.join('\n'));
   }
+  history.check();
   await idle(world);
   for (const orchestrator of world.orchestrators) {
     world.checkers.replay(orchestrator);
@@ -84,6 +109,7 @@ async function play(world: World): Promise<RunResult> {
     events: world.events,
     simulatedMs: clock.nowMs() - startMs,
     requests: clients.reduce((sum, client) => sum + client.answered, 0),
+    judged: history.operations().length,
     fired: Object.fromEntries(faults.fired),
     convergedMs,
   };

@@ -1,11 +1,13 @@
 /**
  * Clients: each keeps some services of one orchestrator, asks for one change after the other, and asks again
- * under the same key when no answer comes. What it was told is done is remembered, to be compared in the end.
+ * under the same key when no answer comes. What it was told is done is remembered, to be compared in the end; what
+ * it asked of services and was told goes into the history, too.
  */
 import { chance, integerBetween, pick, type Random } from '../core/base/prng.ts';
 import type { ClientRequest } from '../core/model/requests.ts';
 import { type ServiceSpec, serviceSpecSchema } from '../core/model/service.ts';
 import type { RequestAnswer } from '../core/orchestrator/changes.ts';
+import type { ClientHistory, ServiceQuestion } from './client-history.ts';
 import type { OrchestratorMachine } from './machine.ts';
 import type { World } from './world.ts';
 
@@ -16,7 +18,8 @@ export class Client {
   readonly #world: World;
   readonly #random: Random;
   readonly #name: string;
-  readonly #services: readonly string[];
+  readonly #history: ClientHistory;
+  readonly services: readonly string[];
   /** What was acknowledged last, by service; null: deleted. */
   readonly promised = new Map<string, ServiceSpec | null>();
   readonly promisedCordons = new Map<string, boolean>();
@@ -24,13 +27,19 @@ export class Client {
   #left: number;
   answered = 0;
 
-  constructor(world: World, random: Random, at: OrchestratorMachine, name: string, requests: number) {
+  constructor(
+    { world, random, history }: { readonly world: World; readonly random: Random; readonly history: ClientHistory },
+    at: OrchestratorMachine,
+    name: string,
+    requests: number,
+  ) {
     this.#world = world;
     this.#random = random;
+    this.#history = history;
     this.at = at;
     this.#name = name;
     this.#left = requests;
-    this.#services = ['web', 'cam', 'db'].map((one) => `${one}-${name}`);
+    this.services = ['web', 'cam', 'db'].map((one) => `${one}-${name}`);
   }
 
   get done(): boolean {
@@ -44,7 +53,10 @@ export class Client {
     const key = `${this.#name}-${++this.#asked}`;
     const pauseMs = integerBetween(this.#random, 0, 2 * everyMs);
     this.#world.clock.startTimer(pauseMs, () => {
+      const question = questionOf(request);
+      const answered = question && this.#history.asks(this.#name, question.service, question);
       this.#ask(request, key, (answer) => {
+        answered?.(answer);
         this.#remember(request, answer);
         this.#left -= 1;
         this.answered += 1;
@@ -111,7 +123,7 @@ export class Client {
 
   #think(): ClientRequest {
     const random = this.#random;
-    const name = pick(random, this.#services);
+    const name = pick(random, this.services);
     const state = this.at.driver?.core.state;
     const children = [...(state?.members.keys() ?? [])];
     const roll = random.next();
@@ -130,7 +142,7 @@ export class Client {
     const random = this.#random;
     const state = this.at.driver?.core.state;
     const instances = [...(state?.instances.values() ?? [])];
-    const instance = instances.length > 0 ? pick(random, instances).id : `${pick(random, this.#services)}-1`;
+    const instance = instances.length > 0 ? pick(random, instances).id : `${pick(random, this.services)}-1`;
     const kind = child === null ? undefined : state?.members.get(child)?.record.kind;
     const node = `n${integerBetween(random, 1, this.#world.knobs.nodesPerCluster)}`;
     if (child === null || chance(random, 0.3)) return { type: 'migrateInstance', instance };
@@ -172,4 +184,11 @@ export class Client {
       stopGrace: pick(random, ['0s', '1s', '10s']),
     });
   }
+}
+
+/** What a request asks of a service; null when it is about something else. */
+function questionOf(request: ClientRequest): (ServiceQuestion & { readonly service: string }) | null {
+  if (request.type === 'applyService') return { kind: 'apply', service: request.name, replicas: request.spec.replicas };
+  if (request.type === 'scaleService') return { kind: 'scale', service: request.name, replicas: request.replicas };
+  return request.type === 'deleteService' ? { kind: 'delete', service: request.name } : null;
 }
