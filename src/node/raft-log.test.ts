@@ -1,0 +1,148 @@
+/** Three replicas of a log, driver and all, on virtual time and simulated disks. */
+import { expect, it } from 'vitest';
+import { VirtualClock } from '../adapters/memory/clock.ts';
+import { MemoryDisk } from '../adapters/memory/disk.ts';
+import { MemoryRaftStorage } from '../adapters/memory/raft-storage.ts';
+import { Prng } from '../core/base/prng.ts';
+import type { Leadership } from '../core/model/leadership.ts';
+import type { Replica, ReplicaId } from '../core/raft/membership.ts';
+import type { RaftMessage } from '../core/raft/messages.ts';
+import type { PeerLink, PeerListener } from '../ports/peer-link.ts';
+import { RaftLog } from './raft-log.ts';
+
+const MEMBERSHIP: readonly Replica[] = ['r1', 'r2', 'r3'].map((id) => ({
+  id,
+  name: id,
+  url: `https://${id}:7443`,
+  role: 'voter',
+}));
+
+/** Messages travel as they are; each under the number of its frame. */
+class Wire {
+  readonly clock = new VirtualClock();
+  readonly listeners = new Map<ReplicaId, PeerListener>();
+  readonly #messages: RaftMessage[] = [];
+
+  readonly frames = {
+    encode: (message: RaftMessage) => Uint8Array.from(String(this.#messages.push(message) - 1), (digit) => Number(digit)),
+    decode: (frame: Uint8Array) => this.#messages[Number(frame.join(''))] ?? null,
+  };
+
+  link(from: ReplicaId): PeerLink {
+    return {
+      open: (listener) => void this.listeners.set(from, listener),
+      setPeers: () => undefined,
+      send: (to, frame) => void this.clock.startTimer(1, () => this.listeners.get(to)?.received(from, frame)),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  die(id: ReplicaId): void {
+    this.listeners.delete(id);
+    for (const listener of this.listeners.values()) listener.disconnected(id);
+  }
+}
+
+class Running {
+  readonly disk: MemoryDisk;
+  readonly log: RaftLog;
+  readonly texts: string[] = [];
+  readonly own: number[] = [];
+  leadership: Leadership | null = null;
+  index = 0;
+
+  constructor(wire: Wire, id: ReplicaId, disk = new MemoryDisk(wire.clock)) {
+    this.disk = disk;
+    this.log = new RaftLog(
+      {
+        clock: wire.clock,
+        random: new Prng(id.charCodeAt(1)),
+        storage: new MemoryRaftStorage(disk),
+        link: wire.link(id),
+        frames: wire.frames,
+        attachment: () => null,
+        membershipChanged: () => undefined,
+      },
+      {
+        id,
+        membership: MEMBERSHIP,
+        leadership: 'standing',
+        electionTimeoutMinMs: 150,
+        electionTimeoutMaxMs: 3_000,
+        quietMs: 1_000,
+      },
+    );
+    void this.log.open({
+      restored: (snapshot, index) => {
+        this.texts.splice(0, Number.POSITIVE_INFINITY, ...JSON.parse(new TextDecoder().decode(snapshot)));
+        this.index = index;
+      },
+      committed: (entries) => {
+        for (const { data, proposal, index } of entries) {
+          this.texts.push(new TextDecoder().decode(data));
+          if (proposal !== undefined) this.own.push(proposal);
+          this.index = index;
+        }
+      },
+      ready: (leadership) => {
+        this.leadership = leadership;
+      },
+      dropped: () => undefined,
+      failed: (error) => expect.unreachable(String(error)),
+    });
+  }
+
+  propose(number: number): void {
+    this.log.propose(number, new TextEncoder().encode(`entry ${number}`));
+  }
+}
+
+/** Lets time pass until it holds; what is settled on the way is followed to its end. */
+async function until(wire: Wire, holds: () => boolean, what: string): Promise<void> {
+  const endMs = wire.clock.nowMs() + 30_000;
+  while (!holds()) {
+    expect(wire.clock.nowMs(), `not within 30 s: ${what}`).toBeLessThan(endMs);
+    await new Promise((resolve) => setImmediate(resolve));
+    wire.clock.runNext();
+  }
+}
+
+it('elects, commits, loses its leader, and goes on without losing an entry', async () => {
+  const wire = new Wire();
+  const replicas = new Map(MEMBERSHIP.map(({ id }) => [id, new Running(wire, id)]));
+  const leader = () => [...replicas].find(([, { leadership }]) => leadership?.leads);
+  await until(wire, () => leader() !== undefined, 'a leader');
+  const [first, leading] = leader() ?? expect.unreachable('a leader');
+  for (let number = 0; number < 100; number += 1) leading.propose(number);
+  await until(wire, () => [...replicas.values()].every(({ texts }) => texts.length === 100), 'all replicas have all');
+  expect(leading.own).toHaveLength(100);
+  expect([...replicas.values()].map(({ leadership }) => leadership?.leader)).toEqual([first, first, first]);
+  expect(await settled(wire, leading.log.confirmRead())).toBe(true);
+
+  leading.disk.crash(new Prng(1));
+  replicas.delete(first);
+  wire.die(first);
+  const diedAtMs = wire.clock.nowMs();
+  await until(wire, () => leader() !== undefined, 'another leader');
+  expect(wire.clock.nowMs() - diedAtMs).toBeLessThan(400); // virtual time: a promise of the protocol
+  const [second, next] = leader() ?? expect.unreachable('another leader');
+  expect(next.texts).toHaveLength(100);
+  for (let number = 100; number < 150; number += 1) next.propose(number);
+  await until(wire, () => next.texts.length === 150, 'the new leader commits');
+  await settled(wire, next.log.compact(new TextEncoder().encode(JSON.stringify(next.texts)), next.index));
+
+  const back = new Running(wire, first, leading.disk);
+  replicas.set(first, back);
+  await until(wire, () => back.texts.length === 150, 'the old leader catches up');
+  expect(back.texts).toEqual(next.texts);
+  expect(back.leadership).toMatchObject({ leads: false, leader: second });
+});
+
+async function settled<T>(wire: Wire, promise: Promise<T>): Promise<T> {
+  let value: { readonly is: T } | null = null;
+  void promise.then((is) => {
+    value = { is };
+  });
+  await until(wire, () => value !== null, 'an answer');
+  return promise;
+}
