@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Authority, type AuthorityDocuments, CERTIFICATE_LIFETIME_MS, makeAuthority } from './authority.ts';
 import { makeCertificateRequest, makeKey } from './certificate-request.ts';
 import { certificateFingerprint, keyFingerprint, publicKeyFingerprint, validityOf } from './fingerprint.ts';
-import { childOf, isOrchestrator } from './identity-name.ts';
+import { childOf, isOrchestrator, replicaOf } from './identity-name.ts';
 import { coversNames, serverNames } from './server-names.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -72,6 +72,31 @@ describe('authority', () => {
     expect(names).toEqual(expect.arrayContaining(['localhost', '127.0.0.1', '::1', '2001:db8::7']));
   });
 
+  it('gives a replica one for servers and clients, in its own name and the orchestrator’s', async () => {
+    const csrPem = makeCertificateRequest(keyPem, 'n1');
+    const names = ['edge.example.org', '203.0.113.7', '2001:db8::7'];
+    const pem = await authority.signReplica({ csrPem, name: 'n1', id: 'a1', serverNames: names, nowMs: NOW_MS });
+    const certificate = new X509Certificate(pem);
+    expect(certificate.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
+    expect(replicaOf(certificate.subjectAltName)).toEqual({ name: 'n1', id: 'a1' });
+    expect(isOrchestrator(certificate.subjectAltName)).toBe(true);
+    expect(childOf(certificate)).toBeNull();
+    expect(coversNames(pem, names)).toBe(true);
+    expect(certificate.ca).toBe(false);
+    expect(certificate.verify(new X509Certificate(documents.caPem).publicKey)).toBe(true);
+    expect(publicKeyFingerprint(certificate)).toBe(keyFingerprint(keyPem));
+    expect(validityOf(pem).notAfterMs).toBe(NOW_MS + CERTIFICATE_LIFETIME_MS);
+  });
+
+  it('puts nothing into a replica’s certificate that is no host name and no address', async () => {
+    const csrPem = makeCertificateRequest(keyPem, 'n1');
+    const sign = (serverNames: readonly string[]) =>
+      authority.signReplica({ csrPem, name: 'n1', id: 'a1', serverNames, nowMs: NOW_MS });
+    for (const name of ['', 'a b', 'x, URI:tendril://replica/n2/a2', '*.example.org', 'a"b'])
+      await expect(sign([name])).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(sign(Array.from({ length: 129 }, (_, at) => `h${at}`))).rejects.toMatchObject({ code: 'invalid_request' });
+  });
+
   it('refuses a request that is none, is not signed by its own key, or has another kind of key', async () => {
     const csrPem = makeCertificateRequest(keyPem, 'n1');
     const body = Buffer.from(csrPem.replace(/-----.*-----|\n/g, ''), 'base64');
@@ -95,5 +120,21 @@ describe('identity names', () => {
     expect(isOrchestrator('DNS:"a, URI:tendril://orchestrator, b"')).toBe(false);
     expect(isOrchestrator('URI:tendril://orchestrator/x')).toBe(false);
     expect(isOrchestrator(undefined)).toBe(false);
+  });
+
+  it('knows a replica by one name, beside the orchestrator’s', () => {
+    const own = 'URI:tendril://orchestrator';
+    expect(replicaOf(`${own}, URI:tendril://replica/n1/a1, DNS:localhost`)).toEqual({ name: 'n1', id: 'a1' });
+    for (const text of [
+      undefined,
+      own,
+      'URI:tendril://replica/n1/a1',
+      `${own}, URI:tendril://replica/n1/a1, URI:tendril://replica/n2/a2`,
+      `${own}, URI:tendril://replica/n1/A1`,
+      `${own}, URI:tendril://replica/n1/a1/x`,
+      `${own}, URI:tendril://replica/n1`,
+      `DNS:"x, ${own}, URI:tendril://replica/n1/a1"`,
+    ])
+      expect(replicaOf(text)).toBeNull();
   });
 });

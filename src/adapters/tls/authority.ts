@@ -9,12 +9,15 @@ import { createHash, createPrivateKey, createPublicKey, webcrypto, X509Certifica
 import { isIP } from 'node:net';
 import { assert } from '../../core/base/assert.ts';
 import { isName } from '../../core/base/ids.ts';
+import { limits } from '../../core/base/limits.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { ChildKind } from '../../core/model/membership.ts';
 import { CLOCK_SKEW_MAX_MS } from '../../core/orchestrator/admission.ts';
+import { isReplicaId } from '../../core/raft/membership.ts';
 import { makeKey } from './certificate-request.ts';
 import { certificateFingerprint, validityOf } from './fingerprint.ts';
-import { childUri, ORCHESTRATOR_URI } from './identity-name.ts';
+import { childUri, ORCHESTRATOR_URI, type ReplicaName, replicaUri } from './identity-name.ts';
+import { isServerName } from './server-names.ts';
 
 const DAY_MS = 86_400_000;
 const CA_LIFETIME_MS = 3_653 * DAY_MS;
@@ -45,6 +48,18 @@ export interface ChildCertificateInput {
   /** Default 90 days; never beyond the CA's own end. */
   readonly lifetimeMs?: number;
 }
+
+export interface ReplicaCertificateInput extends ReplicaName {
+  readonly csrPem: string;
+  /** Host names and addresses under which the replica says that it can be reached. */
+  readonly serverNames: readonly string[];
+  readonly nowMs: number;
+  /** Default 90 days; never beyond the CA's own end. */
+  readonly lifetimeMs?: number;
+}
+
+/** No child's name (core/base/ids.ts): a broker that knows clients by common name must not take a child for it. */
+const ORCHESTRATOR_SUBJECT = 'tendril.orchestrator';
 
 async function loadX509() {
   await import('reflect-metadata');
@@ -129,6 +144,33 @@ export class Authority {
     });
   }
 
+  /**
+   * A replica's certificate, for the port that it serves and for the replicas that it dials. It speaks for the
+   * orchestrator, too: children who pin this authority take the replica for what it is. Throws `invalid_request`.
+   */
+  async signReplica(input: ReplicaCertificateInput): Promise<string> {
+    assert(isName(input.name) && isReplicaId(input.id), 'a replica has a name and an id');
+    const { serverNames } = input;
+    if (serverNames.length > limits.certificateNames || !serverNames.every(isServerName)) {
+      const message = `at most ${limits.certificateNames} host names and addresses`;
+      throw new CodedError('invalid_request', message, [{ field: 'serverNames', message }]);
+    }
+    const x509 = await loadX509();
+    const request = await parseRequest(x509, input.csrPem);
+    return this.#sign(x509, {
+      subject: ORCHESTRATOR_SUBJECT,
+      publicKey: request.publicKey,
+      nowMs: input.nowMs,
+      lifetimeMs: input.lifetimeMs ?? CERTIFICATE_LIFETIME_MS,
+      usages: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
+      alternativeNames: [
+        { type: 'url', value: ORCHESTRATOR_URI },
+        { type: 'url', value: replicaUri(input) },
+        ...hostNames(serverNames),
+      ],
+    });
+  }
+
   /** A new key and certificate for the orchestrator's own port; `names` are host names and addresses. */
   async makeServerIdentity(
     names: readonly string[],
@@ -138,16 +180,12 @@ export class Authority {
     const x509 = await loadX509();
     const keyPem = await makeKey();
     const certificatePem = await this.#sign(x509, {
-      // No child's name (core/base/ids.ts): a broker that knows clients by common name must not take a child for it.
-      subject: 'tendril.orchestrator',
+      subject: ORCHESTRATOR_SUBJECT,
       publicKey: publicKeyOf(x509, keyPem),
       nowMs,
       lifetimeMs,
       usages: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
-      alternativeNames: [
-        { type: 'url', value: ORCHESTRATOR_URI },
-        ...names.map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
-      ],
+      alternativeNames: [{ type: 'url', value: ORCHESTRATOR_URI }, ...hostNames(names)],
     });
     return { certificatePem, keyPem, caPem: this.caPem };
   }
@@ -183,6 +221,10 @@ export class Authority {
     });
     return pemOf(certificate.toString('pem'));
   }
+}
+
+function hostNames(names: readonly string[]): { type: 'dns' | 'ip'; value: string }[] {
+  return names.map((name) => ({ type: isIP(name) ? 'ip' : 'dns', value: name }));
 }
 
 async function parseRequest(x509: X509, csrPem: string) {

@@ -1,5 +1,5 @@
 /**
- * The one TLS port: REST API, joining, `/mqtt` and streams, all behind one HTTPS server.
+ * The one TLS port: REST API, joining, `/mqtt`, `/peer` and streams, all behind one HTTPS server.
  *
  * Children show a certificate, users a bearer token, and a stranger who wants to join has neither; so the
  * handshake asks for a certificate but takes whoever comes, and `peerOf` tells the routes whom they have.
@@ -20,7 +20,7 @@ import { CodedError, ERRORS, type ErrorCode } from '../../core/model/errors.ts';
 import type { Peer } from '../../core/model/membership.ts';
 import type { ServerIdentity } from './authority.ts';
 import { certificateFingerprint, publicKeyFingerprint } from './fingerprint.ts';
-import { childOf } from './identity-name.ts';
+import { childOf, type ReplicaName, replicaOf } from './identity-name.ts';
 import { StrangerLimit } from './stranger-limit.ts';
 
 export interface SecureServerOptions {
@@ -59,6 +59,15 @@ export function peerOf(socket: unknown): PeerOutcome {
     publicKeyFingerprint: publicKeyFingerprint(certificate),
     certificateFingerprint: certificateFingerprint(certificate),
   };
+}
+
+/** The replica of this orchestrator that the other end's certificate speaks for; null without one. As above: see the membership. */
+export function replicaPeerOf(socket: unknown): ReplicaName | { readonly refused: string } | null {
+  if (!(socket instanceof TLSSocket)) return null;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return null;
+  if (!socket.authorized) return { refused: refusalOf(socket) };
+  return replicaOf(certificate.subjectAltName) ?? { refused: 'it names no replica' };
 }
 
 function refusalOf(socket: TLSSocket): string {
@@ -171,8 +180,8 @@ export class SecureServer {
   #handshakeDone(socket: TLSSocket): void {
     // An upgraded or broken connection without a listener of its own must not end the process.
     socket.on('error', () => socket.destroy());
-    const peer = peerOf(socket);
-    if (peer === null || 'refused' in peer) return;
+    const known = [peerOf(socket), replicaPeerOf(socket)].some((peer) => peer !== null && !('refused' in peer));
+    if (!known) return;
     this.#strangers.release(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0);
   }
 
