@@ -33,6 +33,7 @@ class Wire {
       open: (listener) => void this.listeners.set(from, listener),
       setPeers: () => undefined,
       send: (to, frame) => void this.clock.startTimer(1, () => this.listeners.get(to)?.received(from, frame)),
+      refuse: () => undefined,
       close: () => Promise.resolve(),
     };
   }

@@ -166,8 +166,8 @@ export class RaftLog implements Log {
 
   #received(from: ReplicaId, frame: Uint8Array): void {
     const message = this.#components.frames.decode(frame);
-    if (message === null) return; // what cannot be read says nothing
-    if (message.type !== 'voteRequest') this.#take({ type: 'messageReceived', from, message });
+    if (message === null) this.#components.link.refuse(from);
+    else if (message.type !== 'voteRequest') this.#take({ type: 'messageReceived', from, message });
     else this.#take({ type: 'messageReceived', from, message, attachment: this.#components.attachment() });
   }
 

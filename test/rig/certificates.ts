@@ -36,6 +36,14 @@ export class Certificates {
     return { caPem: this.caPem, certificatePem, keyPem };
   }
 
+  async replicaIdentity(name: string, id: string): Promise<ChildIdentity> {
+    const keyPem = await makeKey();
+    const csrPem = makeCertificateRequest(keyPem, name);
+    const serverNames = ['localhost', '127.0.0.1'];
+    const certificatePem = await this.#authority.signReplica({ csrPem, name, id, serverNames, nowMs: Date.now() });
+    return { caPem: this.caPem, certificatePem, keyPem };
+  }
+
   async child(name: string, kind: ChildKind = 'node'): Promise<DialOptions> {
     return dialOptions(await this.childIdentity(name, kind));
   }

@@ -10,7 +10,7 @@ import type { RaftStorage } from '../../src/ports/raft-storage.ts';
 export const ALONE: Replica = { id: 'r1', name: 'one', url: 'https://127.0.0.1:7443', role: 'voter' };
 
 /** Nobody is there. */
-const noLink: PeerLink = { open() {}, setPeers() {}, send() {}, close: () => Promise.resolve() };
+const noLink: PeerLink = { open() {}, setPeers() {}, send() {}, refuse() {}, close: () => Promise.resolve() };
 
 export function aloneOn(storage: RaftStorage): RaftLog {
   return new RaftLog(

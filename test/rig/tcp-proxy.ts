@@ -68,6 +68,25 @@ export class TcpProxy {
     }
   }
 
+  /** Whatever comes waits, on connections that are open, until `release`: a link or a reader that is slow beyond measure. */
+  hold(): void {
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  release(): void {
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  /** Connections that were taken while it was stalled. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Connections that pass through it now. */
+  get open(): number {
+    return this.#sockets.size / 2;
+  }
+
   /** A link that loses every packet, until `heal`: nothing passes and nobody is told, on new connections too. */
   stall(): void {
     this.#state = 'stalled';

@@ -4,13 +4,14 @@
  * https.Agent). Loads nothing but Node's own TLS.
  */
 import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { isOrchestrator } from './identity-name.ts';
+import type { ReplicaId } from '../../core/raft/membership.ts';
+import { isOrchestrator, replicaOf } from './identity-name.ts';
 
 export interface Trust {
   readonly caPem: string;
 }
 
-/** What a child holds after joining. */
+/** What a child holds after joining, and a replica likewise. */
 export interface ChildIdentity extends Trust {
   readonly certificatePem: string;
   readonly keyPem: string;
@@ -24,6 +25,17 @@ export type DialOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'minVe
 export function dialOptions(trust: Trust | ChildIdentity): DialOptions {
   const own = 'keyPem' in trust ? { cert: trust.certificatePem, key: trust.keyPem } : {};
   return { ...own, ca: trust.caPem, minVersion: 'TLSv1.3', rejectUnauthorized: true, checkServerIdentity: checkOrchestrator };
+}
+
+/** To another replica: whatever answers at its address has to be that one, and not whoever took its place. */
+export function dialReplicaOptions(identity: ChildIdentity, id: ReplicaId): DialOptions {
+  return {
+    ...dialOptions(identity),
+    checkServerIdentity: (_host, certificate) => {
+      const found = replicaOf(certificate.subjectaltname);
+      return found?.id === id ? undefined : new Error(`that is ${found ? `replica ${found.id}` : 'no replica'}, not ${id}`);
+    },
+  };
 }
 
 /**

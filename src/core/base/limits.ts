@@ -91,6 +91,8 @@ export const limits = {
   raftReads: 4_096,
   /** One frame between replicas: a full batch of entries, or a piece of a snapshot, with room for what surrounds it. */
   peerFrameBytes: 4 * 1024 * 1024 + 64 * 1024,
+  /** Bytes waiting for a replica that does not read: all that Raft has on the way, and the batch that went past it. More is dropped. */
+  peerOutgoingBytes: 24 * 1024 * 1024,
   /** What a voter tells of its load along with its vote: some numbers. */
   peerAttachmentBytes: 4 * 1024,
   /** A membership as it travels: all replicas with names and addresses at their longest. */
