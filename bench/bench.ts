@@ -18,9 +18,7 @@ export interface Figure {
 }
 
 /** A bound that the median has to keep. */
-export interface Goal {
-  readonly atMost: number;
-}
+export type Goal = { readonly atMost: number } | { readonly atLeast: number };
 
 export interface BenchContext {
   /** Progress, for a person who waits. */
@@ -49,9 +47,9 @@ export function figure(text: FigureText, samples: readonly number[], summarise =
     name: text.name,
     value,
     unit: text.unit,
-    goal: goal === undefined ? '' : `≤ ${goal.atMost}`,
+    goal: goal === undefined ? '' : 'atMost' in goal ? `≤ ${goal.atMost}` : `≥ ${goal.atLeast}`,
     anchor: text.anchor ?? '',
-    met: goal === undefined ? null : value <= goal.atMost,
+    met: goal === undefined ? null : 'atMost' in goal ? value <= goal.atMost : value >= goal.atLeast,
     spread: [rounded(Math.min(...samples)), rounded(Math.max(...samples))],
     runs: samples.length,
   };

@@ -29,4 +29,9 @@ export const benches: readonly BenchEntry[] = [
     summary: 'commits to the log on disk, one at a time and in groups, beside plain synced writes',
     load: async () => (await import('./log-append.ts')).logAppend,
   },
+  {
+    name: 'commit',
+    summary: 'committed placements over 10,000 children, from the requests to what the children are sent, beside the log alone',
+    load: async () => (await import('./commit.ts')).commit,
+  },
 ];

@@ -65,8 +65,13 @@ export const limits = {
   decisionRecords: 2_048,
   /** Candidates that a decision record lists: the chosen one and who came next; the others are counted. */
   decisionCandidates: 3,
-  /** Steps decided in one round, before the next service waits for the round after: well within `logEntryBytes` with all that was seen. */
-  decisionsPerRound: 2_048,
+  /**
+   * Steps decided in one round, before the next service waits for the round after: well within `logEntryBytes` with all
+   * that was seen, and a fraction of a second for which everything else waits (bench/commit.ts).
+   */
+  decisionsPerRound: 512,
+  /** Different demands for which the candidates are kept in order; each holds an item for every child. */
+  placementRankings: 16,
   /** Outcomes remembered for requests that are retried after a lost answer. */
   rememberedRequests: 4_096,
   /** Entries in the log between snapshots. */

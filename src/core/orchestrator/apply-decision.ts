@@ -32,7 +32,7 @@ export function applyDecision(state: OrchestratorState, decision: Decision, deci
       untell(state, instance, changes);
       state.assign(instance, null);
       forgetFinishedMove(state, instance);
-      instance.move = null; // it has no place any more that it could leave
+      state.setMove(instance, null); // it has no place any more that it could leave
       break;
     case 'stop':
       if (instance.leaving !== null) return;
@@ -64,7 +64,7 @@ export function applyDecision(state: OrchestratorState, decision: Decision, deci
         `stays: no place found at ${describeTarget(instance.move.target)} in time`,
         'warning',
       );
-      instance.move = null;
+      state.setMove(instance, null);
       break;
     default:
       unreachable(decision);

@@ -143,7 +143,7 @@ function migrateInstance(
   if (target.cluster !== null && !state.members.has(target.cluster)) return no('not_found', `cluster ${target.cluster}`);
   if (target.cluster === null && target.node === instance.child) return ok({ effect: 'unchanged', name: instance.id });
   if (target.node === null && target.cluster === instance.child) return ok({ effect: 'unchanged', name: instance.id });
-  instance.move = { target, deadlineMs: atMs + MOVE_PATIENCE_MS };
+  state.setMove(instance, { target, deadlineMs: atMs + MOVE_PATIENCE_MS });
   changes.touched.add(instance.service);
   changes.touchedInstances.add(instance.id);
   changes.event(`instance/${instance.id}`, `moves to ${describeTarget(target)}`);

@@ -56,7 +56,7 @@ function noteRequest(state: OrchestratorState, request: ClientRequest, key: stri
   }
   if (request.type !== 'migrateInstance') return;
   const instance = state.instances.get(request.instance);
-  if (instance?.move) instance.move = { ...instance.move, request: key };
+  if (instance?.move) state.setMove(instance, { ...instance.move, request: key });
 }
 
 function answerOnce(state: OrchestratorState, key: string | undefined, run: () => RequestAnswer): RequestAnswer {

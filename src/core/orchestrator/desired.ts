@@ -46,7 +46,8 @@ export function desiredSince(
     let end = start;
     for (const step of steps.slice(start, start + limits.desiredBatch)) {
       const assignment = 'set' in step ? assignmentFor(state, step.set) : null;
-      length += assignment ? JSON.stringify(assignment).length : 0;
+      // One always goes: nearly all messages are of one, and its length need not be known.
+      length += assignment && steps.length > 1 ? JSON.stringify(assignment).length : 0;
       if (length > limits.desiredBatchLength && end > start) break;
       if (assignment) set.push(assignment);
       if ('unset' in step) unset.push(step.unset);

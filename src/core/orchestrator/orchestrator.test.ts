@@ -474,7 +474,7 @@ describe('the records of its decisions', () => {
       expect(command.by).toEqual({ term: 2, leader: 'site', votes: [] });
       commit(round.data, round.proposal);
     }
-    expect(sizes).toEqual([3 * limits.replicas, limits.replicas]);
+    expect(sizes).toEqual([limits.replicas, limits.replicas, limits.replicas, limits.replicas]);
     expect(core.state.instances.size).toBe(4 * limits.replicas);
   });
 

@@ -31,7 +31,7 @@ import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { Placer } from './placer.ts';
 import { reconcileService } from './reconcile.ts';
-import { type InstanceRecord, OrchestratorState } from './state.ts';
+import { OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
 import { isSilent, type ViewContext } from './views.ts';
 
@@ -102,6 +102,7 @@ export class Orchestrator {
   readonly #waiting = new Set<string>();
   #capacityGrew = false;
   readonly #refusals = new Map<string, readonly RefusalView[]>();
+  readonly #refusalTexts = new WeakMap<readonly RefusalView[], string>();
   /** Children whose heartbeat is overdue. */
   readonly #late = new Set<string>();
   readonly #upward = new UpwardStatus();
@@ -418,17 +419,12 @@ export class Orchestrator {
       }
       for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
     }
-    for (const instance of this.#state.instances.values())
-      if (instance.move !== null || this.#awaitsProof(instance)) this.#dirty.add(instance.service);
+    for (const instance of this.#state.moving) this.#dirty.add(instance.service);
+    for (const instance of this.#state.instancesAwaitingProof()) this.#dirty.add(instance.service);
     for (const service of this.#state.services.values()) if (service.specs.size > 1) this.#dirty.add(service.key); // updating
     if (this.#capacityGrew || this.#observed.refusalsExpired(this.#nowMs)) for (const key of this.#waiting) this.#dirty.add(key);
     this.#capacityGrew = false;
     if (!this.#settled() || this.#waiting.size > 0) this.#upward.touchAll(this.#state);
-  }
-
-  /** Whether this instance is to take the place of another: when, time decides. */
-  #awaitsProof({ replaces, leaving }: InstanceRecord): boolean {
-    return leaving === null && replaces !== null && this.#state.instances.get(replaces)?.leaving === null;
   }
 
   #settled(): boolean {
@@ -464,7 +460,7 @@ export class Orchestrator {
             return found.value;
           }
           this.#waiting.add(key);
-          if (JSON.stringify(found.error) === JSON.stringify(this.#refusals.get(wish.instance))) return null;
+          if (this.#sameRefusals(found.error, this.#refusals.get(wish.instance))) return null;
           this.#refusals.set(wish.instance, found.error);
           this.#changed('instance', wish.instance);
           this.#changed('service', key);
@@ -477,6 +473,18 @@ export class Orchestrator {
     }, []);
     if (decisions.length === 0) return;
     this.#deciding = this.#propose({ type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions });
+  }
+
+  /** Many instances share one list of reasons, which has an item for each child: its text is made once. */
+  #sameRefusals(a: readonly RefusalView[], b: readonly RefusalView[] | undefined): boolean {
+    if (a === b || b === undefined) return a === b;
+    return a.length === b.length && this.#textOf(a) === this.#textOf(b);
+  }
+
+  #textOf(refusals: readonly RefusalView[]): string {
+    const text = this.#refusalTexts.get(refusals) ?? JSON.stringify(refusals);
+    this.#refusalTexts.set(refusals, text);
+    return text;
   }
 
   /** As records of decisions name it. */

@@ -73,6 +73,7 @@ class Round {
   readonly #context: ReconcileContext;
   /** Instances that are wanted, as they will be after the decisions so far. */
   readonly #kept: InstanceRecord[];
+  readonly #keptById: ReadonlyMap<string, InstanceRecord>;
   readonly #lost = new Set<string>();
   readonly #unplaced = new Set<string>();
   readonly #stopped = new Set<string>();
@@ -86,6 +87,7 @@ class Round {
     this.#service = service;
     this.#context = context;
     this.#kept = context.state.instancesOf(service.key).filter((instance) => instance.leaving === null);
+    this.#keptById = new Map(this.#kept.map((instance) => [instance.id, instance]));
     for (const instance of this.#kept) {
       if (instance.lost) this.#lost.add(instance.id);
       if (instance.replaces !== null && this.#find(instance.replaces)) this.#successors.set(instance.replaces, instance);
@@ -213,6 +215,7 @@ class Round {
   }
 
   #lostWithoutSuccessor(): InstanceRecord | null {
+    if (this.#lost.size === 0) return null;
     return (
       this.#kept.find(
         (instance) =>
@@ -313,7 +316,7 @@ class Round {
   }
 
   #find(id: string): InstanceRecord | undefined {
-    return this.#kept.find((instance) => instance.id === id);
+    return this.#keptById.get(id);
   }
 
   #isProven(instance: InstanceRecord): boolean {

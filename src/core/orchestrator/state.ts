@@ -9,6 +9,7 @@
  *  S3. `since` of everything a child was told lies in (0, member.version], each version used once.
  *  S4. An instance's number was never used before: ids are not reused, so a stray copy of an old instance
  *      on a node that comes back after months is never taken for a new one.
+ *  S5. `moving` holds exactly the instances that have a move.
  */
 import { assert, must } from '../base/assert.ts';
 import type { ChildRecord, TokenRecord } from '../model/membership.ts';
@@ -114,6 +115,7 @@ export class OrchestratorState {
   readonly decisions: DecisionChain;
 
   // Indexes, rebuilt on restore.
+  readonly #moving = new Set<InstanceRecord>();
   readonly #byService = new Map<string, Set<string>>();
   /** Keys of services by what the user knows as one service: in a cluster, each of the parent's instances is a service of its own. */
   readonly #byUserService = new Map<string, Set<string>>();
@@ -147,6 +149,17 @@ export class OrchestratorState {
     return false;
   }
 
+  /** Those that are to take the place of one that is still wanted: when, time decides. */
+  *instancesAwaitingProof(): Iterable<InstanceRecord> {
+    for (const [old, successors] of this.#successors) {
+      if (this.instances.get(old)?.leaving !== null) continue;
+      for (const id of successors) {
+        const instance = this.instances.get(id);
+        if (instance?.leaving === null) yield instance;
+      }
+    }
+  }
+
   countOn(child: string): number {
     return this.#byChild.get(child)?.size ?? 0;
   }
@@ -159,6 +172,19 @@ export class OrchestratorState {
     if (service) addTo(this.#byUserService, userService(service), service.key);
     if (instance.replaces !== null) addTo(this.#successors, instance.replaces, instance.id);
     if (instance.child !== null) addTo(this.#byChild, instance.child, instance.id);
+    if (instance.move !== null) this.#moving.add(instance);
+  }
+
+  /** Begins or changes a move, or ends it (null). */
+  setMove(instance: InstanceRecord, move: InstanceRecord['move']): void {
+    instance.move = move;
+    if (move === null) this.#moving.delete(instance);
+    else this.#moving.add(instance);
+  }
+
+  /** Instances with a move that is not over. */
+  get moving(): ReadonlySet<InstanceRecord> {
+    return this.#moving;
   }
 
   /** Gives an instance to a child, or takes it back (null). */
@@ -170,6 +196,7 @@ export class OrchestratorState {
 
   removeInstance(instance: InstanceRecord): void {
     this.assign(instance, null);
+    this.#moving.delete(instance);
     this.instances.delete(instance.id);
     this.#byService.get(instance.service)?.delete(instance.id);
     this.#successors.delete(instance.id);
@@ -257,12 +284,13 @@ function addTo(index: Map<string, Set<string>>, key: string, id: string): void {
   else index.set(key, new Set([id]));
 }
 
-/** Checks S1 to S4; for simulation and tests. */
+/** Checks S1 to S5; for simulation and tests. */
 export function assertState(state: OrchestratorState): void {
   for (const instance of state.instances.values()) {
     const service = must(state.services.get(instance.service), `S1: service of ${instance.id}`);
     assert(service.specs.has(instance.generation), `S1: spec of ${instance.id}`);
     assert(Number(/(\d+)$/.exec(instance.id)?.[1]) < state.nextNumber, `S4: number of ${instance.id}`);
+    assert(state.moving.has(instance) === (instance.move !== null), `S5: move of ${instance.id}`);
     if (instance.child === null) continue;
     const member = must(state.members.get(instance.child), `S2: child of ${instance.id}`);
     assert(instance.since > 0 && instance.since <= member.version, `S3: since of ${instance.id}`);

@@ -9,6 +9,7 @@ import { couldEver } from './could-ever.ts';
 import { explainer } from './explain.ts';
 import { fitOf } from './filter.ts';
 import { place, placeMany } from './place.ts';
+import { Ranking } from './ranking.ts';
 import { type Candidate, demandOf, type Requirement } from './requirement.ts';
 
 const MIB = 2 ** 20;
@@ -222,6 +223,55 @@ describe('placeMany', () => {
         else expect(now.some((one) => canHold(wanted, one))).toBe(false);
       }),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe('a ranking', () => {
+  const step = fc.record({
+    /** Which child's news come in before, and what they are. */
+    changed: fc.option(fc.tuple(fc.nat({ max: 7 }), known)),
+    removed: fc.option(fc.nat({ max: 7 })),
+    excluded: fc.uniqueArray(fc.nat({ max: 7 }), { maxLength: 2 }),
+  });
+
+  it('chooses and has seen what placing anew among all would, whatever has changed (K1, K2, K3)', () => {
+    fc.assert(
+      fc.property(
+        world,
+        requirement,
+        policy,
+        fc.boolean(),
+        fc.array(step, { maxLength: 12 }),
+        (all, wanted, policy, own, steps) => {
+          const now = new Map(all.map(({ candidate }) => [candidate.name, candidate]));
+          const counts = new Map(all.map(({ candidate }) => [candidate.name, candidate.instancesOfService]));
+          const ranked = (candidate: Candidate) => (own ? candidate : { ...candidate, instancesOfService: 0 });
+          const ranking = new Ranking(demandOf({ ...wanted, exclude: new Map() }), policy, [...now.values()].map(ranked));
+          const take = (candidate: Candidate) => {
+            now.set(candidate.name, candidate);
+            counts.set(candidate.name, candidate.instancesOfService);
+            ranking.update(ranked(candidate));
+          };
+          for (const { changed, removed, excluded } of steps) {
+            if (changed) take(changed[1](`c${changed[0]}`).candidate);
+            if (removed !== null) {
+              now.delete(`c${removed}`);
+              counts.delete(`c${removed}`);
+              ranking.remove(`c${removed}`);
+            }
+            const exclude = new Map(excluded.map((at) => [`c${at}`, 'refused']));
+            const expected = place({ ...wanted, exclude }, [...now.values()], policy);
+            const best = ranking.best({ counts: own ? undefined : counts, exclude });
+            expect(best && { child: best.child, seen: best.seen }).toEqual(
+              expected.ok ? { child: expected.value.child, seen: expected.value.seen } : null,
+            );
+            const chosen = best && now.get(best.child);
+            if (best && chosen) take({ ...chosen, summary: best.left, instancesOfService: chosen.instancesOfService + 1 });
+          }
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 });

@@ -110,19 +110,24 @@ export function placeMany(
  * show yet. For every child, also those that would not be chosen now.
  */
 export function reserveFor(requirement: Requirement, candidate: Candidate): Summary {
-  const demand = demandOf(requirement);
+  return reserveDemand(demandOf(requirement), candidate);
+}
+
+/** The same, for a demand that is at hand. */
+export function reserveDemand(demand: Demand, candidate: Candidate): Summary {
   const open: Candidate = { ...candidate, connected: true, cordoned: false, usedHostPorts: undefined };
   const fit = fitOf({ ...demand, exclude: new Map() }, open);
   return reserve(candidate.summary, demand.need, (group) => fit === null || fit.groups.includes(group));
 }
 
-function refusalsOf(demand: Demand, candidates: readonly Candidate[]): Refusal[] {
+/** Why each of the candidates, none of which can take it, cannot. */
+export function refusalsOf(demand: Demand, candidates: readonly Candidate[]): Refusal[] {
   const explain = explainer(demand);
   return candidates.map((candidate) => must(explain(candidate), `why ${candidate.name} was refused`));
 }
 
 /** A candidate that passed the filter, with its score. */
-interface Scored {
+export interface Scored {
   readonly candidate: Candidate;
   readonly fit: Fit;
   readonly score: number;
@@ -145,7 +150,7 @@ function contenders(
   return new Heap(scored, (a, b) => before(demand, policy, a, b));
 }
 
-function contend(demand: Demand, candidate: Candidate, policy: Policy): Scored | null {
+export function contend(demand: Demand, candidate: Candidate, policy: Policy): Scored | null {
   const fit = fitOf(demand, candidate);
   if (fit === null) return null;
   const { summary, instancesOfService } = candidate;
@@ -154,7 +159,7 @@ function contend(demand: Demand, candidate: Candidate, policy: Policy): Scored |
   return { candidate, fit, score, tieHash: -1 };
 }
 
-function before(demand: Demand, policy: Policy, a: Scored, b: Scored): boolean {
+export function before(demand: Demand, policy: Policy, a: Scored, b: Scored): boolean {
   if (a.fit.certain !== b.fit.certain) return a.fit.certain;
   if (a.score !== b.score) return a.score > b.score;
   if (policy.ties === 'hash') {
