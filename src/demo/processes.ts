@@ -1,7 +1,7 @@
 /**
- * The processes of a demo, found by what they are: its nodes by their data directory, the instances by the mark
- * that their node gave them. So those are found too that a user has started again by hand, and those of a demo
- * that has crashed.
+ * The processes of a demo, found by what they are: its nodes by their data directory, the instances and whatever
+ * else a node has started by the mark that it gave them. So those are found too that a user has started again by
+ * hand, and those of a demo that has crashed.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -11,9 +11,14 @@ export function nodePath(): string {
   return process.env.PATH || DEFAULT_PATH;
 }
 
-/** By these a process is known as ours, even when no record of it was written. */
+/** By this whatever a node has started is known as that node's. */
+export function nodeMark(nodeUid: string): Record<string, string> {
+  return { TENDRIL_NODE: nodeUid };
+}
+
+/** By these an instance's process is known as ours, even when no record of it was written. */
 export function marks(nodeUid: string, runtime: RuntimeName, id?: string): Record<string, string> {
-  return { TENDRIL_NODE: nodeUid, TENDRIL_RUNTIME: runtime, ...(id === undefined ? {} : { TENDRIL_INSTANCE: id }) };
+  return { ...nodeMark(nodeUid), TENDRIL_RUNTIME: runtime, ...(id === undefined ? {} : { TENDRIL_INSTANCE: id }) };
 }
 
 export function instanceEnvironment(

@@ -61,14 +61,17 @@ describe('python detection', () => {
   it('says what is missing', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tendril-python-'));
     try {
-      expect(await new PythonLauncher(folder).detect()).toEqual({ available: false, detail: 'python3 is not installed' });
+      expect(await new PythonLauncher(folder, 'uid1').detect()).toEqual({ available: false, detail: 'python3 is not installed' });
       await writeFile(join(folder, 'python3'), '#!/bin/sh\necho 3.7.3\necho /usr/bin/python3\n', { mode: 0o755 });
-      expect(await new PythonLauncher(folder).detect()).toEqual({
+      expect(await new PythonLauncher(folder, 'uid1').detect()).toEqual({
         available: false,
         detail: 'Python 3.7.3 is too old; 3.8 is the least',
       });
       await writeFile(join(folder, 'python3'), '#!/bin/sh\nexit 3\n', { mode: 0o755 });
-      expect((await new PythonLauncher(folder).detect()).detail).toMatch(/^python3 does not run: /);
+      expect((await new PythonLauncher(folder, 'uid1').detect()).detail).toMatch(/^python3 does not run: /);
+      // What asks is known as the node's, so that it ends with all else that a killed node leaves.
+      await writeFile(join(folder, 'python3'), '#!/bin/sh\necho "3.9.$TENDRIL_NODE"\n', { mode: 0o755 });
+      expect(await new PythonLauncher(folder, 'uid1').detect()).toEqual({ available: true, detail: 'Python 3.9.uid1' });
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -7,7 +7,7 @@ import { assert } from '../../core/base/assert.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { Assignment } from '../../core/model/messages.ts';
 import type { Detection, Runtime } from '../../ports/runtime.ts';
-import { nodePath } from './environment.ts';
+import { nodeMark, nodePath } from './environment.ts';
 import { findExecutable } from './executable.ts';
 import { fileFailure } from './io-errors.ts';
 import type { InstanceFolders, Launch, Launcher } from './launcher.ts';
@@ -18,7 +18,7 @@ const OLDEST_MINOR = 8;
 const DETECT_TIMEOUT_MS = 10_000;
 
 export function createPythonRuntime(components: NativeComponents, init: NativeInit): Runtime {
-  return new NativeRuntime(new PythonLauncher(nodePath()), components, init);
+  return new NativeRuntime(new PythonLauncher(nodePath(), init.nodeUid), components, init);
 }
 
 type Python = { readonly executable: string; readonly version: string } | { readonly missing: string };
@@ -26,22 +26,24 @@ type Python = { readonly executable: string; readonly version: string } | { read
 export class PythonLauncher implements Launcher {
   readonly name = 'python';
   readonly #path: string;
+  readonly #nodeUid: string;
   #python: Promise<Python> | null = null;
 
-  constructor(path: string) {
+  constructor(path: string, nodeUid: string) {
     this.#path = path;
+    this.#nodeUid = nodeUid;
   }
 
   async detect(): Promise<Detection> {
     // Anew each time, as it may have been installed meanwhile.
-    this.#python = findPython(this.#path);
+    this.#python = findPython(this.#path, this.#nodeUid);
     const python = await this.#python;
     return 'missing' in python ? { available: false, detail: python.missing } : { available: true, detail: python.version };
   }
 
   async prepare({ spec }: Assignment, folders: InstanceFolders): Promise<Launch> {
     assert(spec.runtime === 'python', `${spec.runtime} at the python runtime`);
-    this.#python ??= findPython(this.#path);
+    this.#python ??= findPython(this.#path, this.#nodeUid);
     const python = await this.#python;
     if ('missing' in python) throw new CodedError('runtime_missing', python.missing);
     const script = join(folders.own, 'main.py');
@@ -56,13 +58,14 @@ export class PythonLauncher implements Launcher {
 }
 
 /** The interpreter itself: what is called python3 may be a script of a version manager that takes its time at every start. */
-async function findPython(path: string): Promise<Python> {
+async function findPython(path: string, nodeUid: string): Promise<Python> {
   try {
     const python3 = findExecutable('python3', path, '/');
     const query = 'import sys; print("%d.%d.%d" % sys.version_info[:3]); print(sys.executable)';
     const { stdout } = await promisify(execFile)(python3, ['-c', query], {
       timeout: DETECT_TIMEOUT_MS,
-      env: { PATH: path, HOME: process.env.HOME ?? '/' },
+      // Marked as the node's: whoever ends a node with all that it has started finds what it was about to learn, too.
+      env: { PATH: path, HOME: process.env.HOME ?? '/', ...nodeMark(nodeUid) },
     });
     const [version = '', executable = ''] = stdout.split('\n');
     const [major, minor] = version.split('.').map(Number);
