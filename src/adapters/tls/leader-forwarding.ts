@@ -1,0 +1,99 @@
+/**
+ * Hands a request that came to the wrong replica to the leader, whole, and its answer back, streams included. The
+ * user's token goes along and is judged there; this end is only a wire. What was forwarded once is not forwarded again.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
+import { ERRORS, type ErrorCode } from '../../core/model/errors.ts';
+import type { ReplicaId } from '../../core/raft/membership.ts';
+import { type ChildIdentity, dialReplicaOptions } from './dial.ts';
+
+/** The name of the replica that forwarded it. */
+const FORWARDED = 'tendril-forwarded-by';
+/** Those of one connection only (RFC 9110, section 7.6.1). */
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const CONNECTIONS = 64;
+/** As long as an honest answer may take to begin; a change of leaders ends it sooner. */
+const ANSWER_TIMEOUT_MS = 35_000;
+
+export interface Leader {
+  readonly id: ReplicaId;
+  readonly name: string;
+  readonly url: string;
+}
+
+export class LeaderForwarding {
+  readonly #self: string;
+  readonly #identity: () => ChildIdentity;
+  #agent: Agent | null = null;
+  /** Whom the agent's connections lead to: a certificate was checked for this one. */
+  #agentFor = '';
+
+  constructor(self: string, identity: () => ChildIdentity) {
+    this.#self = self;
+    this.#identity = identity;
+  }
+
+  forward(request: IncomingMessage, response: ServerResponse, leader: Leader): void {
+    if (request.headers[FORWARDED] !== undefined) {
+      refuse(response, 'not_leading', leader.url);
+      return;
+    }
+    const { hostname, port } = new URL(leader.url);
+    const outgoing = httpsRequest(
+      {
+        ...dialReplicaOptions(this.#identity(), leader.id),
+        host: hostname.replace(/^\[|\]$/g, ''),
+        port: port || 443,
+        method: request.method,
+        path: request.url,
+        agent: this.#agentTo(leader),
+        headers: { ...passedOn(request.headers), [FORWARDED]: this.#self },
+        timeout: ANSWER_TIMEOUT_MS,
+      },
+      (answer) => {
+        outgoing.setTimeout(0); // a watch may be silent for long
+        response.writeHead(answer.statusCode ?? 502, passedOn(answer.headers));
+        answer.pipe(response);
+        answer.once('error', () => response.destroy());
+      },
+    );
+    outgoing.once('timeout', () => outgoing.destroy());
+    outgoing.once('error', () => {
+      if (response.headersSent) response.destroy();
+      else refuse(response, 'unavailable', leader.url);
+    });
+    response.once('close', () => outgoing.destroy());
+    request.pipe(outgoing);
+  }
+
+  /** Ends what is under way: the leader is another one now, or this replica goes. */
+  reset(): void {
+    this.#agent?.destroy();
+    this.#agent = null;
+  }
+
+  #agentTo({ id, url }: Leader): Agent {
+    const key = `${id} ${url}`;
+    if (this.#agent === null || this.#agentFor !== key) {
+      this.#agent?.destroy();
+      this.#agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+      this.#agentFor = key;
+    }
+    return this.#agent;
+  }
+}
+
+/** The answer of a replica that cannot do it itself; `leader`: where to turn, as far as it is known. */
+export function refuse(response: ServerResponse, code: ErrorCode, leader: string | null): void {
+  const { status, message, hint } = ERRORS[code];
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    ...(leader === null ? {} : { 'tendril-leader': leader }),
+  });
+  response.end(JSON.stringify({ error: { code, message, hint, details: [] } }));
+}
+
+function passedOn(headers: IncomingMessage['headers']): IncomingMessage['headers'] {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name)));
+}
