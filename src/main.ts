@@ -13,6 +13,20 @@ process.exitCode = await runProgram(
     dataDirectory: (option) => chooseDataDirectory({ option, environment: process.env }),
   }),
   {
-    more: [{ name: 'up', group: 'Run:', summary: 'start a node on this machine', load: () => import('./compose/up-command.ts') }],
+    more: [
+      { name: 'up', group: 'Run:', summary: 'start a node on this machine', load: () => import('./compose/up-command.ts') },
+      {
+        name: 'recover',
+        group: 'Machines:',
+        summary: 'let one replica go on alone when a majority is lost for good',
+        load: () => import('./compose/recover-command.ts'),
+      },
+      {
+        name: 'authority',
+        group: 'Machines:',
+        summary: "write the authority's private key",
+        load: () => import('./compose/authority-command.ts'),
+      },
+    ],
   },
 );

@@ -13,7 +13,7 @@
 import type { Result } from '../core/base/result.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { RequestRefusal } from '../core/model/requests.ts';
-import type { TokenRole } from '../core/model/views.ts';
+import type { TokenRole } from '../core/model/token.ts';
 import { refusalError } from './errors.ts';
 
 export type Access = 'stranger' | 'certificate' | 'viewer' | 'admin';

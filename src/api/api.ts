@@ -28,6 +28,7 @@ import { clusterApiRoutes } from './routes/cluster-api.ts';
 import { decisionRoutes } from './routes/decisions.ts';
 import { instanceRoutes } from './routes/instances.ts';
 import { joiningRoutes } from './routes/joining.ts';
+import { replicaRoutes } from './routes/replicas.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { systemRoutes } from './routes/system.ts';
 import { tokenRoutes } from './routes/tokens.ts';
@@ -116,6 +117,7 @@ export async function createApi(components: ApiComponents, overrides: Partial<Ap
     tokenRoutes(routes, context);
     watchRoutes(routes, context);
     decisionRoutes(routes, context);
+    if (context.replicas) replicaRoutes(routes, context, context.replicas);
     if (context.admission) joiningRoutes(routes, context, context.admission);
     done();
   });

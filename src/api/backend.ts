@@ -6,16 +6,8 @@ import type { Duplex, Readable } from 'node:stream';
 import type { Result } from '../core/base/result.ts';
 import type { ChainVerdict, DecisionRecord } from '../core/model/decisions.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
-import type {
-  Change,
-  ChildView,
-  EventView,
-  InstanceView,
-  ServiceView,
-  StatusView,
-  TokenRole,
-  TokenView,
-} from '../core/model/views.ts';
+import type { TokenRole } from '../core/model/token.ts';
+import type { Change, ChildView, EventView, InstanceView, ServiceView, StatusView, TokenView } from '../core/model/views.ts';
 import type { LogQuery } from '../ports/runtime.ts';
 
 export interface Backend {

@@ -5,8 +5,9 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, 
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { limits } from '../core/base/limits.ts';
 import type { ErrorCode } from '../core/model/errors.ts';
-import type { JoinResponse, RenewResponse } from '../core/model/join.ts';
+import type { IssuedCertificates, JoinResponse, RenewResponse, ReplicaJoinResponse, Sealed } from '../core/model/join.ts';
 import type { Peer } from '../core/model/membership.ts';
+import type { GroupView } from '../core/model/replicas.ts';
 import type { ClientRequest, RequestOutcome } from '../core/model/requests.ts';
 import { validate } from '../core/model/validation.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -36,6 +37,25 @@ export interface Admission {
   renew(peer: Peer, body: unknown): Promise<RenewResponse>;
 }
 
+/** A replica of the same orchestrator, as its certificate names it. */
+export interface ReplicaPeer {
+  readonly id: string;
+  readonly name: string;
+  readonly publicKeyPem: string;
+  readonly publicKeyFingerprint: string;
+}
+
+/** The replicas of this orchestrator; src/node/replica-desk.ts decides. Each rejects with a CodedError. */
+export interface ReplicaGroup {
+  view(): GroupView;
+  /** Whom the other end's certificate speaks for; null without one. */
+  peerOf(socket: unknown): ReplicaPeer | { readonly refused: string } | null;
+  join(body: unknown): Promise<ReplicaJoinResponse>;
+  renew(peer: ReplicaPeer, body: unknown): Promise<IssuedCertificates>;
+  secrets(peer: ReplicaPeer): Sealed;
+  move(peer: ReplicaPeer, body: unknown): Promise<void>;
+}
+
 export interface MintedToken {
   readonly id: string;
   /** sha256, hex. */
@@ -54,6 +74,8 @@ export interface ApiComponents {
   readonly mintToken: () => MintedToken | Promise<MintedToken>;
   /** Without it this orchestrator lets nobody in: the routes are not there. */
   readonly admission?: Admission | undefined;
+  /** Without it this orchestrator has no replicas that it would know of: the routes are not there. */
+  readonly replicas?: ReplicaGroup | undefined;
   /** A defect met while answering; what the client is told names no detail of it. */
   readonly defect: (error: unknown, where: string) => void;
 }

@@ -11,19 +11,24 @@ import { chainVerdictSchema, decisionRecordSchema } from '../core/model/decision
 import { ERRORS, type ErrorCode } from '../core/model/errors.ts';
 import {
   caResponseSchema,
+  issuedCertificatesSchema,
   joinRequestSchema,
   joinResponseSchema,
   renewRequestSchema,
   renewResponseSchema,
+  replicaJoinRequestSchema,
+  replicaJoinResponseSchema,
+  sealedSchema,
 } from '../core/model/join.ts';
+import { groupViewSchema, REPLICA_ROLES } from '../core/model/replicas.ts';
 import { durationSchema, labelsSchema, nameSchema, serviceSchema, serviceSpecSchema } from '../core/model/service.ts';
+import { TOKEN_ROLES } from '../core/model/token.ts';
 import {
   childViewSchema,
   eventViewSchema,
   instanceViewSchema,
   serviceViewSchema,
   statusViewSchema,
-  TOKEN_ROLES,
   tokenViewSchema,
 } from '../core/model/views.ts';
 
@@ -77,6 +82,8 @@ export const createTokenBodySchema = z.strictObject({
   /** How many may join with it; without it, any number. */
   uses: z.optional(z.int().check(z.minimum(1), z.maximum(1_000_000))),
 });
+
+export const replicaRoleBodySchema = z.strictObject({ role: z.enum(REPLICA_ROLES) });
 
 export const instancesQuerySchema = z.strictObject({ service: z.optional(nameSchema) });
 export const logsQuerySchema = z.strictObject({ follow: z.optional(flag), tail: z.optional(integerText(1_000_000)) });
@@ -202,6 +209,11 @@ const NAMES: readonly (readonly [string, z.core.$ZodType])[] = [
   ['CaResponse', caResponseSchema],
   ['JoinRequest', joinRequestSchema],
   ['JoinResponse', joinResponseSchema],
+  ['GroupView', groupViewSchema],
+  ['ReplicaJoinRequest', replicaJoinRequestSchema],
+  ['ReplicaJoinResponse', replicaJoinResponseSchema],
+  ['IssuedCertificates', issuedCertificatesSchema],
+  ['Sealed', sealedSchema],
   ['RenewRequest', renewRequestSchema],
   ['RenewResponse', renewResponseSchema],
 ];

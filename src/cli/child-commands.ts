@@ -49,6 +49,17 @@ export function registerChildCommands(program: Command, shell: Shell, { kind, de
   verb('drain', `Cordons the ${kind} and moves its instances elsewhere.`, 'draining', (client, child) =>
     client.drain(kind, child, true),
   );
+  if (kind === 'node') {
+    verb('promote', 'Makes a replica a voter: it votes as soon as it has caught up.', 'is to be a voter', (client, name) =>
+      client.setReplicaRole(name, 'voter'),
+    );
+    verb(
+      'demote',
+      'Makes a replica a learner: it keeps a copy and does not vote. A leader hands over first.',
+      'is to be a learner',
+      (client, name) => client.setReplicaRole(name, 'learner'),
+    );
+  }
   verb(
     'remove',
     `Ends the ${kind}'s membership: its certificate is worth nothing any more and its instances are placed elsewhere. Drain it first to do so without a gap.`,

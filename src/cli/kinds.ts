@@ -1,7 +1,7 @@
 /** The kinds of things that commands take by name, as kubectl spells such: `services`, `service`, `svc`, `service/web`. */
 import { InvalidArgumentError } from 'commander';
 
-export const KINDS = ['service', 'instance', 'node', 'cluster', 'token', 'event'] as const;
+export const KINDS = ['service', 'instance', 'node', 'cluster', 'replica', 'token', 'event'] as const;
 export type Kind = (typeof KINDS)[number];
 
 const SHORT: Readonly<Record<Kind, readonly string[]>> = {
@@ -9,6 +9,7 @@ const SHORT: Readonly<Record<Kind, readonly string[]>> = {
   instance: ['inst'],
   node: ['no'],
   cluster: ['cl'],
+  replica: ['rep'],
   token: [],
   event: ['ev'],
 };

@@ -411,7 +411,7 @@ describe('exit codes and errors', () => {
     [
       'get pods',
       2,
-      'error: Unknown kind "pods". Kinds are: services, svc; instances, inst; nodes, no; clusters, cl; tokens; events, ev.\n  hint: tendril help\n',
+      'error: Unknown kind "pods". Kinds are: services, svc; instances, inst; nodes, no; clusters, cl; replicas, rep; tokens; events, ev.\n  hint: tendril help\n',
     ],
     ['get svc -w -o name -l (', 2, ''],
     [

@@ -1,6 +1,7 @@
 /** For each kind: where its views come from, and how one shows as a row, a document and a name. */
 
 import { CodedError } from '../core/model/errors.ts';
+import type { ReplicaView } from '../core/model/replicas.ts';
 import type { Change, ChildView, EventView, InstanceView, ServiceView, TokenView } from '../core/model/views.ts';
 import type { ApiClient, WatchKind } from './api/api-client.ts';
 import type { Kind } from './kinds.ts';
@@ -13,6 +14,7 @@ import {
   gridOf,
   instanceColumns,
   nodeColumns,
+  replicaColumns,
   serviceColumns,
   tokenColumns,
 } from './output/columns.ts';
@@ -139,6 +141,19 @@ const SOURCES: Readonly<Record<Kind, ViewSource>> = {
     one: (client, name) => client.child('cluster', name),
     watchKind: 'child',
     ofChange: childOfChange('cluster'),
+  }),
+  replica: sourceOf<ReplicaView>({
+    columns: replicaColumns,
+    name: (view) => view.name,
+    all: async (client) => (await client.group()).replicas,
+    one: (client, name) =>
+      only(
+        client.group().then(({ replicas }) => replicas),
+        (view) => view.name === name,
+        `replica ${name}`,
+      ),
+    watchKind: null,
+    ofChange: () => null,
   }),
   token: sourceOf<TokenView>({
     columns: tokenColumns,

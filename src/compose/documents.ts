@@ -1,6 +1,7 @@
 /** What a node keeps in its data directory besides its log: who it is, in files that only it can read. */
 import * as z from 'zod/mini';
 import { CodedError } from '../core/model/errors.ts';
+import { LEADERSHIPS, REPLICA_ROLES } from '../core/model/replicas.ts';
 import { labelsSchema, nameSchema, PLACEMENT_POLICIES, positionSchema } from '../core/model/service.ts';
 import type { Store } from '../ports/store.ts';
 
@@ -15,6 +16,17 @@ const profileSchema = z.object({
   /** Whom it has joined, and the id of the token that it did so with. */
   parent: z.nullable(
     z.object({ url: z.string(), name: z.string(), broker: z.optional(z.string()), joinedWith: z.optional(z.string()) }),
+  ),
+  /** Of an orchestrator: how its replicas decide who leads. */
+  leadership: z.optional(z.enum(LEADERSHIPS)),
+  /** Of a replica that has joined others: whom it found, as long as its own log names none. */
+  group: z.optional(
+    z.object({
+      /** Of the orchestrator. */
+      name: z.string(),
+      joinedWith: z.string(),
+      replicas: z.array(z.object({ id: z.string(), name: z.string(), url: z.string(), role: z.enum(REPLICA_ROLES) })),
+    }),
   ),
   listen: z.string(),
   advertise: z.array(z.string()),

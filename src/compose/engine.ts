@@ -1,5 +1,4 @@
 /** Puts an engine together on this machine: its runtimes, its capacity, its link to the parent. */
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { ContainerRuntime } from '../adapters/docker/container-runtime.ts';
 import { OsHostPorts } from '../adapters/native/host-ports.ts';
@@ -15,6 +14,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { LogQuery, Runtime } from '../ports/runtime.ts';
 import type { Store } from '../ports/store.ts';
 import type { Profile } from './documents.ts';
+import { ownAddress } from './listen.ts';
 import { systemRandom } from './random.ts';
 
 export interface EngineParts {
@@ -110,9 +110,5 @@ function createRuntimes(clock: Clock, profile: Profile, directory: string, docke
 
 /** This machine's address as those see it who see the parent: loopback when all is on one machine. */
 function addressTowards(parentHost: string): string {
-  if (parentHost === 'localhost' || parentHost.startsWith('127.') || parentHost === '::1') return '127.0.0.1';
-  for (const addresses of Object.values(networkInterfaces())) {
-    for (const { address, family, internal } of addresses ?? []) if (family === 'IPv4' && !internal) return address;
-  }
-  return '127.0.0.1';
+  return parentHost === 'localhost' || parentHost.startsWith('127.') || parentHost === '::1' ? '127.0.0.1' : ownAddress();
 }

@@ -1,22 +1,21 @@
-/** Puts an orchestrator together on this machine: authority, TLS port, broker, log, API, and its local node if it works itself. */
-import { randomBytes, X509Certificate } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
+/**
+ * Puts a replica of an orchestrator together on this machine: identity, TLS port, broker, replicated log, API, and its
+ * local node if it works itself. An orchestrator of one replica is the ordinary case (ADR 0012).
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Duplex, Readable } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
-import { LevelLog } from '../adapters/level/log.ts';
-import { MemoryDownlink } from '../adapters/memory/uplink.ts';
 import { EmbeddedBroker } from '../adapters/mqtt/embedded-broker.ts';
 import { ExternalDownlink } from '../adapters/mqtt/external-downlink.ts';
-import { Authority } from '../adapters/tls/authority.ts';
 import { dialOptions } from '../adapters/tls/dial.ts';
-import { publicKeyFingerprint, validityOf } from '../adapters/tls/fingerprint.ts';
+import { certificateFingerprint } from '../adapters/tls/fingerprint.ts';
+import { LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding.ts';
 import { peerOf, refuseUpgrade, SecureServer } from '../adapters/tls/secure-server.ts';
 import { serverNames } from '../adapters/tls/server-names.ts';
 import { authenticate, hashSecret, makeToken } from '../adapters/tls/token-secret.ts';
 import { createApi } from '../api/api.ts';
 import { callChild } from '../api/child-api.ts';
-import { isName } from '../core/base/ids.ts';
 import { limits } from '../core/base/limits.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { isMember, type Peer } from '../core/model/membership.ts';
@@ -26,25 +25,31 @@ import { JoinedDownlink } from '../node/joined-downlink.ts';
 import { OrchestratorBackend } from '../node/orchestrator-backend.ts';
 import { OrchestratorDriver } from '../node/orchestrator-driver.ts';
 import { Renewal } from '../node/renewal.ts';
+import { ReplicaDesk } from '../node/replica-desk.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
-import { readAuthority, readServerIdentity, renewServerIdentity } from './authority-documents.ts';
 import type { Profile } from './documents.ts';
-import { readText, writeText } from './documents.ts';
-import { composeEngine, type EngineParts } from './engine.ts';
+import type { EngineParts } from './engine.ts';
+import { ensureAdminToken, ensureLocalMember, readAdminToken } from './first-start.ts';
+import { groupOf, parseListen, portUrl } from './listen.ts';
+import { LocalNode } from './local-node.ts';
 import type { Membership } from './membership.ts';
 import type { Metrics } from './metrics.ts';
 import { systemRandom } from './random.ts';
+import { ReplicaDuties, replicaPeerWithKey } from './replica-duties.ts';
+import { issueCertificates, ReplicaIdentity } from './replica-identity.ts';
+import { Replication } from './replication.ts';
+import { nameIn, throttled, toldOf } from './turned-away.ts';
 
 /** How often a child lets itself be heard when nothing changes. */
 const HEARTBEAT_MS = 1_000;
-const ADMIN_TOKEN = 'admin-token';
 
 export interface OrchestratorParts {
   readonly port: number;
-  readonly adminToken: string;
+  /** null on a replica that has joined others: its users have tokens from there. */
+  readonly adminToken: string | null;
   readonly caPem: string;
   readonly engine: EngineParts | null;
   close(): Promise<void>;
@@ -59,6 +64,17 @@ export interface OrchestratorInput {
   readonly onFailure: (error: Error) => void;
 }
 
+/** What each replica answers itself, with or without a leader; everything else is the leader's. */
+const OWN_PATHS = new Set([
+  '/v1/health',
+  '/v1/ca',
+  '/v1/renew',
+  '/v1/replicas',
+  '/v1/replicas/renew',
+  '/v1/replicas/secrets',
+  '/openapi.json',
+]);
+
 export async function composeOrchestrator(
   components: { readonly clock: Clock; readonly logger: Logger; readonly store: Store; readonly membership: Membership | null },
   input: OrchestratorInput,
@@ -66,13 +82,30 @@ export async function composeOrchestrator(
   const { clock, logger, store, membership } = components;
   const { profile, software, directory, onFailure } = input;
   const startedAtMs = clock.nowMs();
+  const { uid: id, name, group } = profile;
+  const orchestratorName = group?.name ?? name;
+  const leadership = profile.leadership ?? 'standing';
+  const { host, port } = parseListen(profile.listen);
 
-  const authority = new Authority(await readAuthority(store, startedAtMs));
-  const names = serverNames(profile.advertise);
-  let identity = await readServerIdentity(store, authority, names, startedAtMs, input.certificateLifetimeMs);
-
+  const identity = await ReplicaIdentity.open(
+    store,
+    { id, name, serverNames: serverNames(profile.advertise), lifetimeMs: input.certificateLifetimeMs },
+    startedAtMs,
+  );
+  const caFingerprint = certificateFingerprint(identity.caPem);
   const warn = (message: string, details: Readonly<Record<string, string | number>>) => logger.warn(details, message);
-  const local = profile.works ? new MemoryDownlink({ clock, schedule: (callback) => void setImmediate(callback) }) : null;
+
+  const replication = new Replication(
+    {
+      clock,
+      logger,
+      identity: () => identity.replica,
+      wanted: () => driver.core.state.replicas.values(),
+      groupChanged: () => followGroup(),
+    },
+    { id, directory, leadership, membership: groupOf(profile) },
+  );
+  const local = profile.works ? new LocalNode({ clock, logger, store, identity }, name) : null;
   const keepsName = (peer: Peer): boolean => {
     const record = driver.core.state.members.get(peer.name)?.record;
     return record === undefined || isMember(record, peer);
@@ -82,16 +115,12 @@ export async function composeOrchestrator(
     broker ??
     new ExternalDownlink(
       { clock, random: systemRandom, warn },
-      {
-        url: profile.broker ?? '',
-        name: profile.name,
-        tls: () => dialOptions({ caPem: identity.caPem, certificatePem: identity.certificatePem, keyPem: identity.keyPem }),
-      },
+      { url: profile.broker ?? '', name, tls: () => dialOptions(identity.replica) },
     );
 
-  const streamDialled = (id: string) => {
-    membership?.dialBack(id).then(
-      (stream) => api.serveConnection(stream, { trustedAs: 'parent' }),
+  const streamDialled = (stream: string) => {
+    membership?.dialBack(stream).then(
+      (connection) => api.serveConnection(connection, { trustedAs: 'parent' }),
       (error: unknown) => warn('no stream to the parent', { problem: String(error) }),
     );
   };
@@ -99,14 +128,19 @@ export async function composeOrchestrator(
     {
       clock,
       logger,
-      log: new LevelLog(join(directory, 'log')),
-      downlink: local ? new JoinedDownlink([local, remote]) : remote,
+      log: replication.log,
+      downlink: local ? new JoinedDownlink([local.downlink, remote]) : remote,
       parent: membership?.link ?? null,
       onStreamRequest: streamDialled,
+      leadershipChanged: () => followGroup(),
+      applied: () => {
+        replication.wantedChanged();
+        duties.look();
+      },
       onFailure,
     },
     {
-      name: profile.name,
+      name: orchestratorName,
       epoch: randomBytes(12).toString('hex'),
       software,
       random: systemRandom,
@@ -114,26 +148,47 @@ export async function composeOrchestrator(
       heartbeatMs: HEARTBEAT_MS,
       entriesPerSnapshot: limits.logEntriesPerSnapshot,
       hash: sha256,
+      replica: { id, name, url: portUrl(profile, port), publicKeyFingerprint: identity.publicKeyFingerprint },
     },
   );
+  let openPort: number | null = null;
+  const duties = new ReplicaDuties({
+    clock,
+    logger,
+    identity,
+    replication,
+    record: () => driver.core.state.replicas.get(id),
+    url: () => (openPort === null ? null : portUrl(profile, openPort)),
+    moveSelf: (url) => driver.submit({ type: 'moveReplica', id, url }),
+  });
+  const forwarding = new LeaderForwarding(name, () => identity.replica);
+  let followed = '';
+  const followGroup = (): void => {
+    const { leader } = replication;
+    local?.follow(driver.core.leads, leader);
+    replication.wantedChanged();
+    duties.look();
+    const now = driver.core.leads ? 'self' : (leader?.url ?? '');
+    if (now !== followed) forwarding.reset();
+    followed = now;
+  };
 
   const streams = new ChildStreams({
     clock,
     newId: () => randomBytes(18).toString('base64url'),
-    ask: (child, id) => driver.askForStream(child, id),
+    ask: (child, stream) => driver.askForStream(child, stream),
   });
-  let engine: EngineParts | null = null;
   const backend = new OrchestratorBackend(
     {
       driver,
       clock,
       dialChild: (child) => streams.dial(child),
-      readLogs: async (connection, id, options) => {
+      readLogs: async (connection, instance, options) => {
         const query = new URLSearchParams({
           follow: String(options.follow),
           ...(options.tailLines === undefined ? {} : { tail: String(options.tailLines) }),
         });
-        const path = `/v1/instances/${id}/logs?${query}`;
+        const path = `/v1/instances/${instance}/logs?${query}`;
         const answer = await callChild(() => Promise.resolve(connection), {
           child: 'its node',
           method: 'GET',
@@ -142,13 +197,14 @@ export async function composeOrchestrator(
         });
         if (answer.statusCode === 200) return answer;
         connection.destroy();
-        throw new CodedError(answer.statusCode === 404 ? 'not_found' : 'unavailable', `the output of ${id}`);
+        throw new CodedError(answer.statusCode === 404 ? 'not_found' : 'unavailable', `the output of ${instance}`);
       },
-      readLocalLogs: local ? (id, options) => Readable.from(readLocal(engine, id, options)) : null,
+      readLocalLogs: local ? (instance, options) => Readable.from(local.readLogs(instance, options)) : null,
       checkToken: authenticate,
       metrics: () => readMetrics(),
+      group: () => replication.view(),
     },
-    { software, startedAtMs, parentUrl: profile.parent?.url ?? null, localNode: local ? profile.name : null },
+    { software, startedAtMs, parentUrl: profile.parent?.url ?? null, localNode: local ? name : null },
   );
   // An orchestrator that nobody scrapes does not load the library.
   let metrics: Metrics | null = null;
@@ -158,77 +214,108 @@ export async function composeOrchestrator(
     return metrics.text();
   };
 
+  const lifetime = input.certificateLifetimeMs === undefined ? {} : { lifetimeMs: input.certificateLifetimeMs };
+  const named = { caPem: identity.caPem, orchestratorName, ...(profile.broker === undefined ? {} : { broker: profile.broker }) };
   const desk = new AdmissionDesk(
     {
       clock,
       hashSecret,
       signer: {
-        caPem: authority.caPem,
-        readRequest: (csrPem) => authority.readRequest(csrPem),
-        signChild: (request) =>
-          authority.signChild({
-            ...request,
-            ...(input.certificateLifetimeMs === undefined ? {} : { lifetimeMs: input.certificateLifetimeMs }),
-          }),
+        caPem: identity.caPem,
+        readRequest: async (csrPem) => identity.signer.readRequest(csrPem),
+        signChild: async (request) => identity.signer.signChild({ ...request, ...lifetime }),
       },
       registry: {
-        token: (id) => driver.core.state.tokens.get(id),
-        child: (name) => driver.core.state.members.get(name)?.record,
+        token: (token) => driver.core.state.tokens.get(token),
+        child: (child) => driver.core.state.members.get(child)?.record,
         register: ({ nowMs: _, ...request }) => driver.submit({ type: 'registerChild', ...request }),
       },
     },
-    { orchestratorName: profile.name, ...(profile.broker === undefined ? {} : { broker: profile.broker }) },
+    named,
+  );
+  const replicaDesk = new ReplicaDesk(
+    {
+      clock,
+      hashSecret,
+      records: {
+        token: (token) => driver.core.state.tokens.get(token),
+        child: (child) => driver.core.state.members.get(child)?.record,
+        replicas: () => driver.core.state.replicas.values(),
+        submit: (request) => driver.submit(request),
+      },
+      group: () => replication.membership,
+      signer: {
+        readRequest: async (csrPem) => identity.signer.readRequest(csrPem),
+        issue: async (request) => issueCertificates(identity.signer, { ...request, lifetimeMs: input.certificateLifetimeMs }),
+        sealSecretsFor: (publicKeyPem) => identity.sealSecretsFor(publicKeyPem),
+      },
+    },
+    { ...named, leadership },
   );
   const turnedAway = throttled(clock, (reason, who) => warn('turned away', { reason, who }));
   const api = await createApi({
     backend,
     clock,
-    mintToken: () => makeToken(authority.caFingerprint),
+    mintToken: () => makeToken(caFingerprint),
     admission: {
-      caPem: authority.caPem,
+      caPem: identity.caPem,
       peerOf,
       join: (body) => toldOf(desk.join(body), nameIn(body), turnedAway),
       renew: (peer, body) => toldOf(desk.renew(peer, body), peer.name, turnedAway),
+    },
+    replicas: {
+      view: () => replication.view(),
+      peerOf: replicaPeerWithKey,
+      join: (body) => toldOf(replicaDesk.join(body), nameIn(body), turnedAway),
+      renew: (peer, body) => toldOf(replicaDesk.renew(peer, body), peer.name, turnedAway),
+      secrets: (peer) => replicaDesk.secrets(peer),
+      move: (peer, body) => replicaDesk.move(peer, body),
     },
     defect: (error, where) =>
       logger.error({ where, problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'defect'),
   });
 
-  const { host, port } = parseListen(profile.listen);
-  const server = new SecureServer({
-    host,
-    port,
-    identity,
-    request: api.handler,
-    turnedAway,
-  });
-  /** null, and the upgrade is refused, for whoever is no member. */
-  const member = (request: IncomingMessage, socket: Duplex): Peer | null => {
-    const peer = peerOf(request.socket);
-    const certified = peer !== null && !('refused' in peer);
-    if (certified && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;
-    const reason = certified ? 'not a member' : `certificate refused: ${peer ? peer.refused : 'none was shown'}`;
-    turnedAway(reason, certified ? peer.name : (request.socket.remoteAddress ?? 'unknown'));
-    refuseUpgrade(socket, certified ? 'not_a_member' : 'certificate_refused');
+  const request = (incoming: IncomingMessage, response: ServerResponse): void => {
+    const path = (incoming.url ?? '').split('?', 1)[0] ?? '';
+    const { leader } = replication;
+    if (driver.core.leads || OWN_PATHS.has(path)) api.handler(incoming, response);
+    else if (leader) forwarding.forward(incoming, response, leader);
+    else refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
+  };
+  const server = new SecureServer({ host, port, identity: identity.replica, request, turnedAway });
+  /** null, and the upgrade is refused, for whoever is no member, and where another replica leads. */
+  const member = (incoming: IncomingMessage, socket: Duplex): Peer | null => {
+    const peer = peerOf(incoming.socket);
+    const isCertified = peer !== null && !('refused' in peer);
+    if (isCertified && !driver.core.leads) {
+      const { leader } = replication;
+      refuseUpgrade(socket, 'not_leading', leader ? { 'tendril-leader': leader.url } : {});
+      return null;
+    }
+    if (isCertified && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;
+    const reason = isCertified ? 'not a member' : `certificate refused: ${peer ? peer.refused : 'none was shown'}`;
+    turnedAway(reason, isCertified ? peer.name : (incoming.socket.remoteAddress ?? 'unknown'));
+    refuseUpgrade(socket, isCertified ? 'not_a_member' : 'certificate_refused');
     return null;
   };
-  server.onUpgrade('/mqtt', (request, socket, head) => {
-    const peer = member(request, socket);
+  replication.serve(server, turnedAway);
+  server.onUpgrade('/mqtt', (incoming, socket, head) => {
+    const peer = member(incoming, socket);
     if (!peer) return;
-    if (broker) broker.accept(request, socket, head, peer);
+    if (broker) broker.accept(incoming, socket, head, peer);
     else refuseUpgrade(socket, 'not_found');
   });
   const streamSockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: limits.uplinkMessageBytes });
-  server.onUpgrade('/v1/streams/', (request, socket, head) => {
-    const peer = member(request, socket);
-    const id = (request.url ?? '').slice('/v1/streams/'.length);
+  server.onUpgrade('/v1/streams/', (incoming, socket, head) => {
+    const peer = member(incoming, socket);
+    const stream = (incoming.url ?? '').slice('/v1/streams/'.length);
     if (!peer) return;
-    if (!streams.expects(id, peer.name)) refuseUpgrade(socket, 'not_found');
+    if (!streams.expects(stream, peer.name)) refuseUpgrade(socket, 'not_found');
     else
-      streamSockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const stream = createWebSocketStream(webSocket);
-        webSocket.once('close', () => stream.destroy());
-        streams.arrived(id, stream);
+      streamSockets.handleUpgrade(incoming, socket, head, (webSocket) => {
+        const connection = createWebSocketStream(webSocket);
+        webSocket.once('close', () => connection.destroy());
+        streams.arrived(stream, connection);
       });
   });
 
@@ -237,20 +324,23 @@ export async function composeOrchestrator(
       clock,
       random: systemRandom,
       renew: async () => {
-        identity = await renewServerIdentity(store, authority, names, clock.nowMs(), input.certificateLifetimeMs);
-        server.replaceIdentity(identity);
-        return validityOf(identity.certificatePem);
+        await identity.renew(clock.nowMs(), duties.askToRenew);
+        server.replaceIdentity(identity.replica);
+        return identity.validity;
       },
       failed: (error) => warn('the own certificate could not be renewed', { problem: String(error) }),
     },
-    validityOf(identity.certificatePem),
+    identity.validity,
   );
   const close = async () => {
     renewal.stop();
+    duties.close();
+    replication.close();
     membership?.close();
-    await engine?.driver.close();
+    await local?.close();
     await api.close();
     await driver.close();
+    forwarding.reset();
     await server.close();
   };
 
@@ -258,127 +348,21 @@ export async function composeOrchestrator(
   await driver.start();
   try {
     await server.open();
+    openPort = server.port;
     renewal.start();
-    const adminToken = await ensureAdminToken(store, driver, authority);
+    duties.look();
+    const adminToken =
+      driver.core.leads && !group ? await ensureAdminToken(store, driver, caFingerprint) : await readAdminToken(store);
     if (local) {
-      await ensureLocalMember(
-        driver,
-        profile.name,
-        publicKeyFingerprint(new X509Certificate(identity.certificatePem)),
-        authority,
-      );
-      engine = await composeEngine(
-        {
-          clock,
-          logger,
-          store,
-          link: { uplink: local.uplink(profile.name), newSessionId: () => randomBytes(9).toString('base64url') },
-        },
-        {
-          profile,
-          directory,
-          software,
-          parentHost: profile.parent ? new URL(profile.parent.url).hostname : host === '0.0.0.0' || host === '::' ? '' : host,
-          dockerHost: input.dockerHost,
-          onStreamRequest: () => undefined,
-          onFailure,
-        },
-      );
-      await engine.driver.start();
+      const { publicKeyFingerprint } = identity;
+      if (driver.core.leads) await ensureLocalMember(driver, { name, publicKeyFingerprint }, caFingerprint);
+      const parentHost = profile.parent ? new URL(profile.parent.url).hostname : host === '0.0.0.0' || host === '::' ? '' : host;
+      await local.start({ profile, directory, software, dockerHost: input.dockerHost, parentHost, onFailure });
+      followGroup();
     }
-
-    return { port: server.port, adminToken, caPem: authority.caPem, engine, close };
+    return { port: server.port, adminToken, caPem: identity.caPem, engine: local?.engine ?? null, close };
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-/** A refusal is of interest on both sides: whoever made the token reads it in the log. */
-async function toldOf<T>(answer: Promise<T>, who: string, tell: (reason: string, who: string) => void): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof CodedError) tell(`${error.message} (${error.code})`, who);
-    throw error;
-  }
-}
-
-/** Who asks to join, as far as it says so. */
-function nameIn(body: unknown): string {
-  const name = typeof body === 'object' && body !== null && 'name' in body ? body.name : null;
-  return typeof name === 'string' && isName(name) ? name : 'unknown';
-}
-
-function readLocal(
-  engine: EngineParts | null,
-  id: string,
-  options: { follow: boolean; tailLines?: number | undefined; signal: AbortSignal },
-) {
-  if (!engine) throw new CodedError('unavailable', 'the node is starting');
-  return engine.readLogs(id, options);
-}
-
-/** `HOST:PORT`, `:PORT` or `[::]:PORT`. Throws `invalid_request`. */
-export function parseListen(text: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65535)
-    throw new CodedError('invalid_request', `--listen ${text}: expected HOST:PORT such as 0.0.0.0:7443`);
-  return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
-}
-
-/** The operator's own token: made once, kept beside the log, so that a lost context can be written again. */
-async function ensureAdminToken(store: Store, driver: OrchestratorDriver, authority: Authority): Promise<string> {
-  const known = await readText(store, ADMIN_TOKEN);
-  if (known !== null) return known.trim();
-  const { text, id, secretHash } = makeToken(authority.caFingerprint);
-  const made = await driver.submit({ type: 'createToken', id, secretHash, role: 'admin', expiresAtMs: null, uses: null });
-  if (!made.ok) throw new CodedError(made.error.code, made.error.what);
-  await writeText(store, ADMIN_TOKEN, `${text}\n`);
-  return text;
-}
-
-/** The node inside this process joins as any other would: with a token, made and used up on the spot. */
-async function ensureLocalMember(
-  driver: OrchestratorDriver,
-  name: string,
-  fingerprint: string,
-  authority: Authority,
-): Promise<void> {
-  if (driver.core.state.members.has(name)) return;
-  const { id, secretHash } = makeToken(authority.caFingerprint);
-  await driver.submit({ type: 'createToken', id, secretHash, role: 'worker', expiresAtMs: null, uses: 1 });
-  const joined = await driver.submit({
-    type: 'registerChild',
-    name,
-    kind: 'node',
-    publicKeyFingerprint: fingerprint,
-    tokenId: id,
-    secretHash,
-  });
-  if (!joined.ok) throw new CodedError(joined.error.code, joined.error.what);
-  await driver.submit({ type: 'revokeToken', id });
-}
-
-/** Lines at once about those who were turned away; a site that was set up wrongly shows itself in fewer. */
-const TURNED_AWAY_BURST = 20;
-
-/** Somebody who knocks without end must not fill the disk with log lines: after a burst one a second, with the count of the others. */
-function throttled(clock: Clock, tell: (reason: string, who: string) => void): (reason: string, who: string) => void {
-  let left = TURNED_AWAY_BURST;
-  let filledAtMs = clock.nowMs();
-  let unsaid = 0;
-  return (reason, who) => {
-    const nowMs = clock.nowMs();
-    left = Math.min(TURNED_AWAY_BURST, left + Math.max(0, nowMs - filledAtMs) / 1_000);
-    filledAtMs = nowMs;
-    if (left < 1) {
-      unsaid += 1;
-      return;
-    }
-    left -= 1;
-    tell(unsaid === 0 ? reason : `${reason} (and ${unsaid} others)`, who);
-    unsaid = 0;
-  };
 }

@@ -6,14 +6,14 @@
 import { cp, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LevelLog } from '../adapters/level/log.ts';
+import { LevelRaftStorage } from '../adapters/level/raft-storage.ts';
 import type { StoredDecisions } from '../cli/shell.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { apply } from '../core/orchestrator/apply.ts';
 import { decodeCommand } from '../core/orchestrator/commands.ts';
 import { OrchestratorState } from '../core/orchestrator/state.ts';
 import { sha256 } from '../node/sha256.ts';
-import type { Log } from '../ports/log.ts';
+import type { RaftStorage } from '../ports/raft-storage.ts';
 
 /** Throws `data_dir_foreign`, `data_dir_corrupt`. */
 export async function readStoredDecisions(directory: string): Promise<StoredDecisions> {
@@ -24,37 +24,32 @@ export async function readStoredDecisions(directory: string): Promise<StoredDeci
   try {
     const copy = join(scratch, 'log');
     await cp(source, copy, { recursive: true });
-    const state = await replay(new LevelLog(copy));
+    const state = await replay(new LevelRaftStorage(copy, []));
     return {
       list: (limit, after) => state.decisions.list(limit, after),
       record: (number) => state.decisions.record(number) ?? null,
-      verify: () => state.decisions.verify(state.epoch),
+      verify: () => state.decisions.verify(state.firstEpoch),
     };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
-/** Up to the last entry that is durable; nothing is proposed. */
-async function replay(log: Log): Promise<OrchestratorState> {
-  let state = new OrchestratorState(sha256);
+/**
+ * Up to the last entry that is durable here; nothing is proposed. A replica that did not lead may have entries at its
+ * end that no quorum has yet, or never will have.
+ */
+async function replay(storage: RaftStorage): Promise<OrchestratorState> {
   const decoder = new TextDecoder();
   try {
-    await log.open({
-      restored: (snapshot) => {
-        state = OrchestratorState.fromJSON(JSON.parse(decoder.decode(snapshot)), sha256);
-      },
-      committed: (entries) => {
-        for (const { data } of entries) apply(state, decodeCommand(decoder.decode(data)));
-      },
-      ready: () => {},
-      dropped: () => {},
-      failed: (error) => {
-        throw error;
-      },
-    });
+    const { snapshot, entries } = await storage.load();
+    const content = snapshot === null ? null : await storage.readSnapshot();
+    const state =
+      content === null ? new OrchestratorState(sha256) : OrchestratorState.fromJSON(JSON.parse(decoder.decode(content)), sha256);
+    for (const { index, kind, data } of entries)
+      if (kind === 'data' && index > (snapshot?.index ?? 0)) apply(state, decodeCommand(decoder.decode(data)));
+    return state;
   } finally {
-    await log.close();
+    await storage.close();
   }
-  return state;
 }

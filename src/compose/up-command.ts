@@ -8,6 +8,7 @@ import type { Shell } from '../cli/shell.ts';
 import { parseDurationMs } from '../core/base/duration.ts';
 import { parseBytes, parseCores } from '../core/base/quantity.ts';
 import { CodedError } from '../core/model/errors.ts';
+import { LEADERSHIPS, type Leadership, parseReplicaRole, REPLICA_ROLES, type ReplicaRole } from '../core/model/replicas.ts';
 import { PLACEMENT_POLICIES, type PlacementPolicyName, type Position } from '../core/model/service.ts';
 import { DEFAULT_LISTEN, type RunningNode, up } from './up.ts';
 
@@ -15,6 +16,8 @@ interface Flags {
   readonly dataDir?: string;
   readonly name?: string;
   readonly join?: string;
+  readonly role?: string;
+  readonly leadership?: string;
   readonly parent?: string;
   readonly worker: boolean;
   readonly listen?: string;
@@ -42,7 +45,9 @@ export function register(program: Command, shell: Shell): void {
     )
     .option('--name <NAME>', "its name (default: the machine's)")
     .option('--join <URL>', 'join this orchestrator as a worker: https://HOST:7443, with --token')
+    .option('--role <ROLE>', 'with --join: be a replica of that orchestrator, a voter or a learner (RODS: candidate, replica)')
     .option('--parent <URL>', 'be a cluster of this orchestrator: https://HOST:7443, with --token')
+    .option('--leadership <MODE>', `of a new orchestrator: ${LEADERSHIPS.join(' or ')} (default standing; docs/replicas.md)`)
     .option('--no-worker', 'orchestrate only: run nothing on this node itself')
     .option('--listen <HOST:PORT>', `where the API listens (default ${DEFAULT_LISTEN}; port 0 picks one)`)
     .option('--advertise <NAMES...>', 'names and addresses by which others reach the API, the best first')
@@ -65,6 +70,7 @@ Examples:
   $ tendril up                                             everything on this machine
   $ tendril token create --role worker                     ... then, on another machine:
   $ tendril up --join https://10.0.0.5:7443 --token T      a worker more
+  $ tendril up --join https://10.0.0.5:7443 --role voter --token T     ... or one that can lead when the first is lost
   $ tendril up --parent https://root:7443 --token T        a cluster of that root, also from behind NAT`,
     )
     .action(async (flags: Flags, command: Command) => {
@@ -85,6 +91,9 @@ async function runUp(flags: Flags, tokenFlag: string | undefined, shell: Shell):
       directory,
       name: flags.name,
       join: flags.join,
+      role: flags.role === undefined ? undefined : replicaRole(flags.role),
+      leadership:
+        flags.leadership === undefined ? undefined : (oneOf(LEADERSHIPS, flags.leadership, '--leadership') as Leadership),
       parent: flags.parent,
       token: tokenFlag,
       environmentToken: shell.env.TENDRIL_TOKEN,
@@ -142,9 +151,12 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<
   const lacks = node.runtimes.filter(({ available }) => !available);
   const lines: string[] = [''];
   if (api) {
-    lines.push(
-      `  ${profile.name} is up: ${profile.parent ? `a cluster of ${profile.parent.name}` : 'root'}${profile.works ? ' and worker' : ''}.`,
-    );
+    if (profile.group)
+      lines.push(`  ${profile.name} is up: a replica of ${profile.group.name}${profile.works ? ' and worker' : ''}.`);
+    else
+      lines.push(
+        `  ${profile.name} is up: ${profile.parent ? `a cluster of ${profile.parent.name}` : 'root'}${profile.works ? ' and worker' : ''}.`,
+      );
     lines.push(`  API         ${api.url}`);
   } else lines.push(`  ${profile.name} is up: a worker of ${profile.parent?.name} at ${profile.parent?.url}.`);
   lines.push(`  data        ${node.directory}`);
@@ -153,7 +165,7 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<
       `  runs        ${has.join(', ')}${lacks.map(({ name, detail }) => `\n  without     ${name}: ${detail}`).join('')}`,
     );
   let contextName = '';
-  if (api && flags.saveContext !== false) {
+  if (api && api.token !== null && flags.saveContext !== false) {
     contextName = typeof flags.saveContext === 'string' ? flags.saveContext : profile.name;
     await saveContext(
       { name: contextName, server: api.url, token: api.token, caPem: api.caPem },
@@ -174,6 +186,12 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<
   }
   if (shell.stdout.isTTY) shell.stdout.write(`${lines.join('\n')}\n\n`);
   return contextName;
+}
+
+function replicaRole(word: string): ReplicaRole {
+  const role = parseReplicaRole(word);
+  if (role === null) throw new CodedError('invalid_request', `--role ${word}: expected one of ${REPLICA_ROLES.join(', ')}`);
+  return role;
 }
 
 function oneOf(allowed: readonly string[], value: string, flag: string): string {

@@ -8,8 +8,10 @@ import { join as joinPath } from 'node:path';
 import { openDataDirectory } from '../adapters/file-store/data-directory.ts';
 import { FileStore } from '../adapters/file-store/store.ts';
 import { systemClock } from '../adapters/system-clock/clock.ts';
+import { serverNames } from '../adapters/tls/server-names.ts';
 import { isName } from '../core/base/ids.ts';
 import { CodedError } from '../core/model/errors.ts';
+import type { Leadership, ReplicaRole } from '../core/model/replicas.ts';
 import type { PlacementPolicyName, Position } from '../core/model/service.ts';
 import { parseToken } from '../core/model/token.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -17,8 +19,10 @@ import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
 import { type Profile, readProfile, writeProfile } from './documents.ts';
 import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
+import { parseListen, portUrl } from './listen.ts';
 import { join, type Membership, openMembership } from './membership.ts';
 import { allowOptimiser } from './optimiser.ts';
+import { keepJoined, readReplicaKey } from './replica-identity.ts';
 
 export const DEFAULT_LISTEN = '0.0.0.0:7443';
 
@@ -26,8 +30,12 @@ export const DEFAULT_LISTEN = '0.0.0.0:7443';
 export interface UpWishes {
   readonly directory: string;
   readonly name?: string | undefined;
-  /** Join as a worker. */
+  /** Join as a worker, or with `role` as a replica. */
   readonly join?: string | undefined;
+  /** Join as a replica of the orchestrator itself. */
+  readonly role?: ReplicaRole | undefined;
+  /** Of an orchestrator's first replica: how they decide who leads. */
+  readonly leadership?: Leadership | undefined;
   /** Join as a cluster. */
   readonly parent?: string | undefined;
   readonly token?: string | undefined;
@@ -60,7 +68,7 @@ export interface RunningNode {
   readonly firstStart: boolean;
   readonly runtimes: EngineParts['runtimes'];
   /** Of an orchestrator: how to reach its API. */
-  readonly api: { readonly url: string; readonly token: string; readonly caPem: string } | null;
+  readonly api: { readonly url: string; readonly token: string | null; readonly caPem: string } | null;
   close(): Promise<void>;
 }
 
@@ -105,11 +113,16 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
   if (!isName(name)) throw new CodedError('invalid_request', `--name ${name}: a name has lower-case letters, digits and "-"`);
   if (known && wishes.name !== undefined && wishes.name !== known.name)
     throw new CodedError('conflict', `this data directory belongs to ${known.name}; another name needs another --data-dir`);
-  if (known && wishes.join !== undefined && known.orchestrates)
+  if (wishes.role !== undefined && wishes.join === undefined && !known?.orchestrates)
+    throw new CodedError('invalid_request', '--role says as what to join: it needs --join URL and --token');
+  if (known && wishes.join !== undefined && wishes.role === undefined && known.orchestrates && !known.group)
     throw new CodedError('conflict', 'this data directory is that of an orchestrator; a worker needs another --data-dir');
-  const orchestrates = known?.orchestrates ?? wishes.join === undefined;
+  const orchestrates = known?.orchestrates ?? (wishes.join === undefined || wishes.role !== undefined);
   if (orchestrates) allowOptimiser();
   const joined = known?.parent ?? null;
+  const isReplica = wishes.join !== undefined && orchestrates;
+  if (isReplica && known && !known.group)
+    throw new CodedError('conflict', 'this data directory is that of another orchestrator; a replica needs another --data-dir');
   const token = wishes.token ?? (joined === null ? wishes.environmentToken : undefined);
   if (joined && url !== undefined && url !== joined.url && token === undefined)
     throw new CodedError('conflict', `this node has joined ${joined.url}`);
@@ -123,18 +136,21 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     advertise: [...(wishes.advertise ?? known?.advertise ?? [])],
     policy: wishes.policy ?? known?.policy ?? 'spread',
     labels: { ...(wishes.labels ?? known?.labels ?? {}) },
+    ...optional('group', known?.group),
+    ...optional('leadership', known?.leadership ?? wishes.leadership),
     ...optional('broker', wishes.broker ?? known?.broker),
     ...optional('position', wishes.position ?? known?.position),
     ...optional('address', wishes.address ?? known?.address),
     ...optional('cpu', wishes.cpu ?? known?.cpu),
     ...optional('memory', wishes.memory ?? known?.memory),
   };
-  const profile =
-    url !== undefined && needsToJoin(joined, url, token)
+  const profile = isReplica
+    ? await joinedAsReplica(base, { at: wishes.join ?? '', role: wishes.role ?? 'voter', token }, store, clock)
+    : url !== undefined && needsToJoin(joined, url, token)
       ? { ...base, parent: await joinWith(url, token, base, store, clock) }
       : base;
   // Who joined must know it, come what may; other changes count when it has started with them (a port may be in use).
-  if (known === null || profile.parent !== joined) await writeProfile(store, profile);
+  if (known === null || profile.parent !== joined || profile.group !== known.group) await writeProfile(store, profile);
   return profile;
 }
 
@@ -165,6 +181,39 @@ async function joinWith(url: string, token: string | undefined, profile: Profile
     nowMs: clock.nowMs(),
   });
   return { url: parent.url, name: parent.name, joinedWith: idOf(token), ...optional('broker', parent.broker) };
+}
+
+/** A start script repeats its flags: who has joined already does so no second time. */
+async function joinedAsReplica(
+  profile: Profile,
+  wish: { readonly at: string; readonly role: ReplicaRole; readonly token: string | undefined },
+  store: Store,
+  clock: Clock,
+): Promise<Profile> {
+  const { at, role, token } = wish;
+  if (profile.group && (token === undefined || profile.group.joinedWith === idOf(token))) return profile;
+  if (token === undefined)
+    throw new CodedError('invalid_request', `joining ${at} needs --token`, [
+      { field: '--token', message: `make one there: tendril token create --role ${role}` },
+    ]);
+  const { uid: id, name, works } = profile;
+  const url = portUrl(profile, parseListen(profile.listen).port);
+  const { joinGroup } = await import('../adapters/tls/join-client.ts');
+  // The key is kept first, so that a retry after a lost answer is the same replica.
+  const keyPem = await readReplicaKey(store);
+  const names = serverNames(profile.advertise);
+  await writeProfile(store, profile);
+  const answer = await joinGroup({
+    ...{ at, keyPem, token, id, name, url, role, works },
+    ...{ serverNames: [...names], nowMs: clock.nowMs() },
+  });
+  await keepJoined(store, answer, answer.caPem);
+  return {
+    ...profile,
+    ...optional('broker', answer.broker ?? profile.broker),
+    leadership: answer.leadership,
+    group: { name: answer.orchestratorName, joinedWith: idOf(token), replicas: answer.group },
+  };
 }
 
 interface RunContext extends UpContext {
@@ -205,7 +254,6 @@ async function runOrchestrator(profile: Profile, wishes: UpWishes, context: RunC
       onFailure,
     },
   );
-  const { parseListen } = await import('./orchestrator.ts');
   const { host } = parseListen(profile.listen);
   const reachable = profile.advertise[0] ?? (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
   const bracketed = reachable.includes(':') ? `[${reachable}]` : reachable;

@@ -7,15 +7,15 @@
  * write; and nothing is signed before the child's record is committed, so no certificate exists that the log
  * does not know of. A crash between commit and answer is healed by the child asking again (A3).
  */
-import * as z from 'zod/mini';
 import type { Result } from '../core/base/result.ts';
-import { CodedError, type ErrorCode } from '../core/model/errors.ts';
+import { CodedError } from '../core/model/errors.ts';
 import { type JoinResponse, joinRequestSchema, type RenewResponse, renewRequestSchema } from '../core/model/join.ts';
 import { type ChildKind, type ChildRecord, isMember, type Peer, type TokenRecord } from '../core/model/membership.ts';
 import type { RequestRefusal } from '../core/model/requests.ts';
 import { parseToken } from '../core/model/token.ts';
-import { type AdmissionRequest, admit, CLOCK_SKEW_MAX_MS, checkToken } from '../core/orchestrator/admission.ts';
+import { type AdmissionRequest, admit, checkToken } from '../core/orchestrator/admission.ts';
 import type { Clock } from '../ports/clock.ts';
+import { accepted, checkClocks, parseBody } from './join-request.ts';
 
 /** The orchestrator's records, and the one command that changes them. */
 export interface Registry {
@@ -65,8 +65,7 @@ export class AdmissionDesk {
     const { registry, signer, clock, hashSecret } = this.#components;
     const { name, kind, csrPem, nowMs: childNowMs, token: tokenText } = parseBody(joinRequestSchema, body);
     const nowMs = clock.nowMs();
-    if (Math.abs(childNowMs - nowMs) > CLOCK_SKEW_MAX_MS)
-      throw new CodedError('clock_skew', `${name} has ${timeText(childNowMs)}, the orchestrator ${timeText(nowMs)}`);
+    checkClocks(name, childNowMs, nowMs);
 
     const { id: tokenId, secret } = accepted(parseToken(tokenText));
     const secretHash = hashSecret(secret);
@@ -96,20 +95,4 @@ export class AdmissionDesk {
     const certificatePem = await signer.signChild({ csrPem, name: peer.name, kind: peer.kind, nowMs: clock.nowMs() });
     return { certificatePem };
   }
-}
-
-function parseBody<T extends z.core.$ZodType>(schema: T, body: unknown): z.output<T> {
-  const parsed = z.safeParse(schema, body);
-  if (parsed.success) return parsed.data;
-  const details = parsed.error.issues.map(({ path, message }) => ({ field: path.join('.'), message }));
-  throw new CodedError('invalid_request', '', details);
-}
-
-function accepted<T>(result: Result<T, ErrorCode>, what = ''): T {
-  if (!result.ok) throw new CodedError(result.error, result.error === 'name_taken' ? what : '');
-  return result.value;
-}
-
-function timeText(timeMs: number): string {
-  return new Date(timeMs).toISOString();
 }

@@ -4,17 +4,10 @@ import { type Result, refused } from '../core/base/result.ts';
 import type { ChainVerdict, DecisionRecord } from '../core/model/decisions.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { TokenRecord } from '../core/model/membership.ts';
+import type { GroupView } from '../core/model/replicas.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
-import type {
-  Change,
-  ChildView,
-  EventView,
-  InstanceView,
-  ServiceView,
-  StatusView,
-  TokenRole,
-  TokenView,
-} from '../core/model/views.ts';
+import type { TokenRole } from '../core/model/token.ts';
+import type { Change, ChildView, EventView, InstanceView, ServiceView, StatusView, TokenView } from '../core/model/views.ts';
 import { parentKey } from '../core/orchestrator/services.ts';
 import type { InstanceRecord } from '../core/orchestrator/state.ts';
 import { childView, instanceView, serviceView, tokenViews } from '../core/orchestrator/views.ts';
@@ -36,6 +29,8 @@ export interface BackendComponents {
     nowMs: number,
   ) => Result<{ readonly role: TokenRole }, RequestRefusal>;
   readonly metrics: () => Promise<string>;
+  /** null: the log's replicas are not this orchestrator's own. */
+  readonly group: (() => GroupView) | null;
 }
 
 export interface BackendInit {
@@ -82,6 +77,7 @@ export class OrchestratorBackend {
       services: services.length,
       instances: { wanted, running, waiting: [...state.instances.values()].filter((instance) => instance.child === null).length },
       log: driver.core.logPosition,
+      group: this.#components.group?.() ?? null,
     };
   }
 
@@ -130,7 +126,7 @@ export class OrchestratorBackend {
   }
 
   verifyDecisions(): ChainVerdict {
-    return this.#state.decisions.verify(this.#state.epoch);
+    return this.#state.decisions.verify(this.#state.firstEpoch);
   }
 
   subscribe(listener: (change: Change) => void): () => void {

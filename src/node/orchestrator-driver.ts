@@ -3,6 +3,7 @@
  * Synchronous throughout, so that simulation drives the very same code.
  */
 import type { Result } from '../core/base/result.ts';
+import type { Leadership } from '../core/model/leadership.ts';
 import type { DownMessage } from '../core/model/messages.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
 import type { EventView } from '../core/model/views.ts';
@@ -27,6 +28,10 @@ export interface OrchestratorDriverComponents {
   readonly logger: Logger;
   /** The parent asks for a stream to be dialled. */
   readonly onStreamRequest: (id: string) => void;
+  /** Who leads has changed; the core knows already. */
+  readonly leadershipChanged?: (leadership: Leadership) => void;
+  /** An entry of the log, or a snapshot, has been applied. */
+  readonly applied?: () => void;
   /** The log cannot go on: the process should end. */
   readonly onFailure: (error: Error) => void;
 }
@@ -57,6 +62,10 @@ export class OrchestratorDriver {
   #stepping = false;
   #cancelTick: (() => void) | null = null;
   #closed = false;
+  #isStarted = false;
+  /** Links with children and with the parent are open: this replica leads. */
+  #isServing = false;
+  #settling: Promise<void> | null = null;
   parentConnected = false;
   parentProblem = '';
   parentSinceMs = 0;
@@ -67,22 +76,52 @@ export class OrchestratorDriver {
     this.#parentLink = components.parent && new ParentLink(components.parent, this.#parentListener());
   }
 
-  /** Resolves when the log is read and children may come. */
+  /** Resolves when the log is read and, if this replica leads, children may come. */
   async start(): Promise<void> {
-    const { log, downlink } = this.#components;
+    const { log } = this.#components;
     await log.open({
-      restored: (snapshot, index) => this.#take({ type: 'snapshotRestored', snapshot: decode(snapshot), index }),
+      restored: (snapshot, index) => {
+        this.#take({ type: 'snapshotRestored', snapshot: decode(snapshot), index });
+        this.#components.applied?.();
+      },
       committed: (entries) => this.#entriesCommitted(entries),
-      ready: (leadership) => this.#take({ type: 'logReady', leadership }),
+      ready: (leadership) => {
+        this.#take({ type: 'logReady', leadership });
+        this.#components.leadershipChanged?.(leadership);
+        if (this.#isStarted) void this.#settle();
+      },
       dropped: (proposal, reason) => this.#take({ type: 'proposalDropped', proposal, reason }),
       failed: (error) => this.#components.onFailure(error),
     });
-    await downlink.open({
-      received: (child, message) => this.#take({ type: 'childMessageReceived', child, message }),
-      closed: (child) => this.#take({ type: 'childLinkClosed', child }),
-    });
-    this.#parentLink?.open();
+    this.#isStarted = true;
+    await this.#settle();
     this.#tick();
+  }
+
+  /** I5: links are open exactly while this replica leads; one change of it after the other. */
+  #settle(): Promise<void> {
+    this.#settling ??= this.#openOrCloseLinks().finally(() => {
+      this.#settling = null;
+    });
+    return this.#settling;
+  }
+
+  async #openOrCloseLinks(): Promise<void> {
+    const { downlink } = this.#components;
+    while (!this.#closed && this.#isServing !== this.core.leads) {
+      this.#isServing = this.core.leads;
+      if (this.#isServing) {
+        await downlink.open({
+          received: (child, message) => this.#take({ type: 'childMessageReceived', child, message }),
+          closed: (child) => this.#take({ type: 'childLinkClosed', child }),
+        });
+        if (!this.#closed) this.#parentLink?.open();
+      } else {
+        this.#parentState(false, 'another replica leads');
+        await this.#parentLink?.close();
+        await downlink.close();
+      }
+    }
   }
 
   /** Resolves when the request is committed or refused. */
@@ -110,6 +149,11 @@ export class OrchestratorDriver {
     this.#cancelTick?.();
     await this.#parentLink?.close();
     await this.#components.downlink.close();
+    const settling = this.#settling;
+    if (settling !== null) {
+      await settling;
+      await this.#components.downlink.close(); // it was being opened meanwhile
+    }
     await this.#components.log.close();
     for (const answer of this.#tickets.values()) answer(SHUTTING_DOWN);
     this.#tickets.clear();
@@ -141,6 +185,7 @@ export class OrchestratorDriver {
   #entriesCommitted(entries: readonly LogEntry[]): void {
     for (const entry of entries)
       this.#take({ type: 'entryCommitted', index: entry.index, data: decode(entry.data), proposal: entry.proposal });
+    this.#components.applied?.();
   }
 
   #take(input: OrchestratorInput): void {

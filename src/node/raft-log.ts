@@ -33,6 +33,8 @@ export interface RaftLogComponents {
   /** On demand: what this replica tells of its load with a vote. */
   readonly attachment: () => Uint8Array | null;
   readonly membershipChanged: (membership: Membership) => void;
+  /** A connection with another replica began or ended. */
+  readonly connectionsChanged?: () => void;
 }
 
 const CLOSED = 'the log is closed';
@@ -63,6 +65,7 @@ export class RaftLog implements Log {
   #nextNumber = 1;
   readonly #reads = new Map<number, (isConfirmed: boolean) => void>();
   readonly #changes = new Map<number, (refusal: string | null) => void>();
+  readonly #connected = new Set<ReplicaId>();
   #cancelTimer: () => void = () => undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
 
@@ -73,6 +76,11 @@ export class RaftLog implements Log {
 
   get status(): Raft['status'] | null {
     return this.#raft?.status ?? null;
+  }
+
+  /** Replicas that there is a connection with. */
+  get connected(): ReadonlySet<ReplicaId> {
+    return this.#connected;
   }
 
   async open(listener: LogListener): Promise<void> {
@@ -89,9 +97,17 @@ export class RaftLog implements Log {
     this.#raft = new Raft(this.#init, restored, random);
     this.#term = restored.hard.term;
     link.open({
-      connected: (peer) => this.#take({ type: 'peerConnected', peer }),
+      connected: (peer) => {
+        this.#connected.add(peer);
+        this.#take({ type: 'peerConnected', peer });
+        this.#components.connectionsChanged?.();
+      },
       received: (peer, frame) => this.#received(peer, frame),
-      disconnected: (peer) => this.#take({ type: 'peerDisconnected', peer }),
+      disconnected: (peer) => {
+        this.#connected.delete(peer);
+        this.#take({ type: 'peerDisconnected', peer });
+        this.#components.connectionsChanged?.();
+      },
     });
     link.setPeers(this.#raft.status.membership);
     if (isAlone(this.#raft.status.membership, this.#init.id)) {
@@ -326,8 +342,10 @@ export class RaftLog implements Log {
 
   #tellLeadership(): void {
     const leader = this.#raft?.status.membership.find(({ id }) => id === this.#leader);
-    const leads = this.#leader === this.#init.id && this.#hasOwnTerm;
-    this.#listener?.ready({ leads, term: this.#term, leader: leader?.name ?? null });
+    const isElected = this.#leader === this.#init.id;
+    const leads = isElected && this.#hasOwnTerm;
+    // One that is elected and does not lead yet is of no use to anybody: then nobody leads.
+    this.#listener?.ready({ leads, term: this.#term, leader: isElected && !leads ? null : (leader?.name ?? null) });
     if (leads || this.#ended !== null) this.#whenLeading();
   }
 

@@ -40,6 +40,7 @@ export interface DownlinkListener {
 
 /** The parent's end, for all its children. */
 export interface Downlink {
+  /** Children can link from here on, until `close`; then it can be opened again: a replica that leads once more. */
   open(listener: DownlinkListener): Promise<void>;
   /** Dropped when the child has no open link. */
   send(child: string, message: DownMessage): void;

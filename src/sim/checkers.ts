@@ -87,7 +87,7 @@ export class Checkers {
       const { tip } = core.state.decisions;
       if (tip.hash === record.checkedTip) continue;
       record.checkedTip = tip.hash;
-      const { problem } = core.state.decisions.verify(core.state.epoch);
+      const { problem } = core.state.decisions.verify(core.state.firstEpoch);
       if (problem) throw new SimulationFailure(`${machine.name}: decision ${problem.number} ${problem.what}`);
     }
   }

@@ -20,15 +20,15 @@ afterAll(async () => {
   await site?.close();
 });
 
-async function certificate(node: string, file: 'member.pem' | 'server.pem'): Promise<X509Certificate> {
+async function certificate(node: string, file: 'member.pem' | 'replica.pem'): Promise<X509Certificate> {
   return new X509Certificate(await readFile(join(site.directory, node, 'documents', file)));
 }
 
 const HELD = [
   ['garching-1', 'member.pem'],
   ['garching', 'member.pem'],
-  ['garching', 'server.pem'],
-  ['root', 'server.pem'],
+  ['garching', 'replica.pem'],
+  ['root', 'replica.pem'],
 ] as const;
 
 test('certificates renew themselves before they expire; no link ends by it, no instance notices', async () => {

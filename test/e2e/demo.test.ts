@@ -1,7 +1,7 @@
 /** `npm start` as a newcomer runs it, and that nothing of it is left, however it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -102,9 +102,15 @@ test(
 test(
   'so does SIGTERM while the nodes start',
   async () => {
-    npmStart();
+    // A node that looks for Python at this moment must not leave that behind, however long it takes.
+    const bin = join(place, 'bin');
+    const looking = join(place, 'looking');
+    await mkdir(bin);
+    await writeFile(join(bin, 'python3'), `#!/bin/sh\n: > '${looking}'\nsleep 60\n`, { mode: 0o755 });
+    start([join(CHECKOUT, 'scripts/run-program.mjs'), 'demo'], { PATH: `${bin}:${process.env.PATH}` });
     const closed = once(demo, 'close');
     await said('clusters garching and potsdam: joined');
+    await until('a node looks for Python', () => access(looking).then(() => true), BOUND_MS);
     demo.kill('SIGTERM');
     expect((await closed)[0], output).toBe(0);
     await expectNothingLeft();

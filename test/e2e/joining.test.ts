@@ -218,12 +218,12 @@ test('what is secret is readable by its owner only, and in no log', async () => 
   const modeOf = async (...path: string[]) => (await stat(join(site.directory, ...path))).mode & 0o777;
   expect(await modeOf('config.yaml')).toBe(0o600);
   expect(await modeOf('root')).toBe(0o700);
-  for (const file of ['ca-key.pem', 'server-key.pem', 'admin-token']) expect(await modeOf('root', 'documents', file)).toBe(0o600);
+  for (const file of ['authority.sealed', 'replica-key.pem', 'admin-token'])
+    expect(await modeOf('root', 'documents', file)).toBe(0o600);
   expect(await modeOf('late', 'documents', 'member-key.pem')).toBe(0o600);
 
   for (const [node, file] of [
-    ['root', 'ca-key.pem'],
-    ['root', 'server-key.pem'],
+    ['root', 'replica-key.pem'],
     ['late', 'member-key.pem'],
   ] as const) {
     const lines = (await readFile(join(site.directory, node, 'documents', file), 'utf8')).split('\n');

@@ -1,7 +1,8 @@
 /** The records that Raft adds to records.ts: an entry is its kind (1 byte), its term (6 bytes) and its data. */
 import * as z from 'zod/mini';
+import { REPLICA_ROLES } from '../../core/model/replicas.ts';
 import type { HardState } from '../../core/raft/contract.ts';
-import { type Membership, REPLICA_ROLES } from '../../core/raft/membership.ts';
+import type { Membership } from '../../core/raft/membership.ts';
 import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
 import { corrupt, type LogDatabase, readEntries, readSnapshotRecord } from './load.ts';
 import { entryKey, HARD_KEY, indexInEntryKey, SNAPSHOT_KEY, seal, unseal } from './records.ts';

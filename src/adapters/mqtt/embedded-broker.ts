@@ -51,12 +51,7 @@ export class EmbeddedBroker implements Downlink {
   readonly counters: UplinkCounters = newCounters();
   readonly #warn: Warn;
   readonly #keepsName: EmbeddedBrokerComponents['keepsName'];
-  readonly #sockets = new WebSocketServer({
-    noServer: true,
-    clientTracking: true,
-    perMessageDeflate: false,
-    maxPayload: PACKET_BYTES_MAX,
-  });
+  #sockets = newSocketServer();
   readonly #peers = new WeakMap<Client, Peer>();
   readonly #connections = new Map<string, number>();
   /** The nodes' own connections, by name (E1). */
@@ -77,6 +72,7 @@ export class EmbeddedBroker implements Downlink {
     // The codec's table of all 65,536 numbers as buffers costs 18 MB, to save some allocations a message.
     mqttPacket.writeToStream.cacheNumbers = false;
     this.#listener = listener;
+    this.#sockets = newSocketServer();
     const aedes = await Aedes.createBroker({
       mq: new FanOut(),
       concurrency: 0,
@@ -148,6 +144,7 @@ export class EmbeddedBroker implements Downlink {
     await new Promise<void>((resolve) => aedes.close(resolve));
     for (const webSocket of this.#sockets.clients) webSocket.terminate();
     this.#sockets.close();
+    for (const child of this.#order.endAll()) this.#links.delete(child);
   }
 
   #attach(aedes: Aedes, webSocket: WebSocket, request: IncomingMessage, peer: Peer): void {
@@ -262,4 +259,13 @@ export class EmbeddedBroker implements Downlink {
     client.conn.destroy(new Error('it does not read what is sent to it'));
     return null;
   }
+}
+
+function newSocketServer(): WebSocketServer {
+  return new WebSocketServer({
+    noServer: true,
+    clientTracking: true,
+    perMessageDeflate: false,
+    maxPayload: PACKET_BYTES_MAX,
+  });
 }

@@ -70,6 +70,7 @@ export class ExternalDownlink implements Downlink {
 
   close(): Promise<void> {
     this.#listener = null;
+    this.#order.endAll();
     this.#firstDialDone();
     return this.#link.close();
   }

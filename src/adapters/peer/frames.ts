@@ -13,12 +13,12 @@ import * as z from 'zod/mini';
 import { unreachable } from '../../core/base/assert.ts';
 import { isName } from '../../core/base/ids.ts';
 import { limits } from '../../core/base/limits.ts';
+import { REPLICA_ROLES } from '../../core/model/replicas.ts';
 import {
   decodeMembership,
   encodeMembership,
   isReplicaId,
   type Membership,
-  REPLICA_ROLES,
   REPLICAS_MAX,
   VOTERS_MAX,
   votersOf,

@@ -11,7 +11,10 @@ import {
   type JoinRequest,
   type JoinResponse,
   joinResponseSchema,
+  type ReplicaJoinRequest,
+  type ReplicaJoinResponse,
   renewResponseSchema,
+  replicaJoinResponseSchema,
 } from '../../core/model/join.ts';
 import type { ChildKind } from '../../core/model/membership.ts';
 import { parseToken } from '../../core/model/token.ts';
@@ -20,7 +23,7 @@ import { call } from './call.ts';
 import { makeCertificateRequest } from './certificate-request.ts';
 import type { ChildIdentity } from './dial.ts';
 import { certificateFingerprint } from './fingerprint.ts';
-import { childOf } from './identity-name.ts';
+import { childOf, replicaOf } from './identity-name.ts';
 
 export interface JoinInput {
   /** `https://host:7443` */
@@ -32,23 +35,44 @@ export interface JoinInput {
   readonly nowMs: number;
 }
 
+export interface ReplicaJoinInput extends Omit<ReplicaJoinRequest, 'csrPem'> {
+  /** Of any replica. */
+  readonly at: string;
+  readonly keyPem: string;
+}
+
 /** Throws the refusal of either side: `wrong_ca` and `clock_skew` before the secret was said, the rest from the parent. */
 export async function joinParent(input: JoinInput): Promise<JoinResponse> {
   const { url, name, kind, keyPem, nowMs } = input;
-  const token = parseToken(input.token);
-  if (!token.ok) throw new CodedError(token.error);
-
-  const stranger = readAnswer(caResponseSchema, await call({ url, method: 'GET', path: '/v1/ca', trust: null }));
-  const { caPem } = stranger;
-  if (fingerprintOf(caPem) !== token.value.caFingerprint) throw new CodedError('wrong_ca', url);
-  if (Math.abs(stranger.nowMs - nowMs) > CLOCK_SKEW_MAX_MS)
-    throw new CodedError('clock_skew', `here it is ${timeText(nowMs)}, there ${timeText(stranger.nowMs)}`);
-
+  const caPem = await checkPin(url, input.token, nowMs);
   const body: JoinRequest = { token: input.token.trim(), name, kind, csrPem: makeCertificateRequest(keyPem, name), nowMs };
   const answer = await call({ url, method: 'POST', path: '/v1/join', trust: { caPem }, body });
   const response = readAnswer(joinResponseSchema, answer);
   checkIssued({ caPem, keyPem, certificatePem: response.certificatePem }, name, kind);
   return { ...response, caPem };
+}
+
+/** As a replica of the orchestrator itself; refused like a child. */
+export async function joinGroup({ at, keyPem, ...wish }: ReplicaJoinInput): Promise<ReplicaJoinResponse> {
+  const caPem = await checkPin(at, wish.token, wish.nowMs);
+  const body: ReplicaJoinRequest = { ...wish, token: wish.token.trim(), csrPem: makeCertificateRequest(keyPem, wish.name) };
+  const answer = await call({ url: at, method: 'POST', path: '/v1/replicas/join', trust: { caPem }, body });
+  const response = readAnswer(replicaJoinResponseSchema, answer);
+  checkIssued({ caPem, keyPem, certificatePem: response.nodeCertificatePem }, wish.name, 'node');
+  if (replicaOf(new X509Certificate(response.certificatePem).subjectAltName)?.id !== wish.id)
+    throw new CodedError('internal', 'the orchestrator answered with a certificate for somebody else');
+  return { ...response, caPem };
+}
+
+/** The authority at `url`, once it is the one that the token pins and its clock agrees. */
+async function checkPin(url: string, tokenText: string, nowMs: number): Promise<string> {
+  const token = parseToken(tokenText);
+  if (!token.ok) throw new CodedError(token.error);
+  const stranger = readAnswer(caResponseSchema, await call({ url, method: 'GET', path: '/v1/ca', trust: null }));
+  if (fingerprintOf(stranger.caPem) !== token.value.caFingerprint) throw new CodedError('wrong_ca', url);
+  if (Math.abs(stranger.nowMs - nowMs) > CLOCK_SKEW_MAX_MS)
+    throw new CodedError('clock_skew', `here it is ${timeText(nowMs)}, there ${timeText(stranger.nowMs)}`);
+  return stranger.caPem;
 }
 
 /** A new certificate for the same key. Throws `not_a_member` when the child was removed meanwhile. */

@@ -211,10 +211,11 @@ function refuseRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
 }
 
 /** The answer to an upgrade that is not granted. Whoever does not read it is cut off all the same. */
-export function refuseUpgrade(socket: Duplex, code: ErrorCode): void {
+export function refuseUpgrade(socket: Duplex, code: ErrorCode, headers: Readonly<Record<string, string>> = {}): void {
   const { status, message, hint } = ERRORS[code];
   const body = JSON.stringify({ error: { code, message, hint, details: [] } });
-  const head = `HTTP/1.1 ${status} ${code}\r\nConnection: close\r\nContent-Type: application/json\r\n`;
+  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `HTTP/1.1 ${status} ${code}\r\nConnection: close\r\nContent-Type: application/json\r\n${more.join('')}`;
   socket.on('error', () => socket.destroy());
   socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
 }

@@ -82,7 +82,8 @@ function oneChildRoutes(api: Api, context: RouteContext, kind: Kind, operation: 
   const write = async (request: FastifyRequest, reply: FastifyReply, action: string, name: string, own: ClientRequest) => {
     const below = await forward(context, request, reply, kind, action);
     if (below !== null) return below as Outcome;
-    ownChild(context, kind, name);
+    // A replica that runs no work is no child, and is removed by the same name.
+    if (action !== '' || context.backend.child(name) !== null) ownChild(context, kind, name);
     return submit(context, request, own);
   };
 

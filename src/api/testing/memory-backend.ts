@@ -4,16 +4,8 @@ import { ok, type Result, refused } from '../../core/base/result.ts';
 import type { ChainVerdict, DecisionRecord } from '../../core/model/decisions.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../../core/model/requests.ts';
-import type {
-  Change,
-  ChildView,
-  EventView,
-  InstanceView,
-  ServiceView,
-  StatusView,
-  TokenRole,
-  TokenView,
-} from '../../core/model/views.ts';
+import type { TokenRole } from '../../core/model/token.ts';
+import type { Change, ChildView, EventView, InstanceView, ServiceView, StatusView, TokenView } from '../../core/model/views.ts';
 import type { LogQuery } from '../../ports/runtime.ts';
 import type { Backend } from '../backend.ts';
 
@@ -64,6 +56,7 @@ export class MemoryBackend implements Backend {
       services: this.#services.size,
       instances: { wanted: 0, running: this.#instances.size, waiting: 0 },
       log: { index: this.submitted.length, snapshotIndex: 0 },
+      group: null,
     };
   }
 
@@ -193,6 +186,12 @@ export class MemoryBackend implements Backend {
       case 'registerChild':
         this.putChild(request.name, request.kind);
         return ok({ effect: 'created', name: request.name });
+      case 'registerReplica':
+        return ok({ effect: 'created', name: request.name });
+      case 'setReplicaRole':
+        return changed(request.name);
+      case 'moveReplica':
+        return changed(request.id);
     }
   }
 

@@ -19,7 +19,9 @@ import {
 } from '../../api/schemas.ts';
 import type { ChainVerdict, DecisionRecord } from '../../core/model/decisions.ts';
 import { CodedError } from '../../core/model/errors.ts';
+import { type GroupView, groupViewSchema, type ReplicaRole } from '../../core/model/replicas.ts';
 import type { ServiceResource } from '../../core/model/service.ts';
+import type { TokenRole } from '../../core/model/token.ts';
 import { validate } from '../../core/model/validation.ts';
 import {
   type Change,
@@ -33,7 +35,6 @@ import {
   type StatusView,
   serviceViewSchema,
   statusViewSchema,
-  type TokenRole,
   type TokenView,
 } from '../../core/model/views.ts';
 import { readServerSentEvents } from './sse.ts';
@@ -138,6 +139,15 @@ export class ApiClient {
 
   removeChild(kind: ChildKind, name: string): Promise<Outcome> {
     return this.#write(outcomeSchema, 'DELETE', childPath(kind, name));
+  }
+
+  /** The replicas as the one that is asked sees them; answered with or without a leader. */
+  group(): Promise<GroupView> {
+    return this.#get(groupViewSchema, '/v1/replicas');
+  }
+
+  setReplicaRole(name: string, role: ReplicaRole): Promise<Outcome> {
+    return this.#write(outcomeSchema, 'POST', `/v1/replicas/${encodeURIComponent(name)}/role`, { role });
   }
 
   async tokens(): Promise<readonly TokenView[]> {

@@ -1,4 +1,4 @@
-/** `tendril node list | cordon | uncordon | drain | remove` */
+/** `tendril node list | cordon | uncordon | drain | promote | demote | remove` */
 import type { Command } from 'commander';
 import { registerChildCommands } from '../child-commands.ts';
 import type { Shell } from '../shell.ts';
@@ -6,7 +6,8 @@ import type { Shell } from '../shell.ts';
 export function register(program: Command, shell: Shell): void {
   registerChildCommands(program, shell, {
     kind: 'node',
-    description: 'Lists, cordons, drains and removes nodes. A node of a cluster is CLUSTER/NODE.',
+    description:
+      'Lists, cordons, drains and removes nodes, and makes replicas voters or learners. A node of a cluster is CLUSTER/NODE.',
     example: 'garching/n2',
   });
 }

@@ -1,7 +1,10 @@
 /** `tendril status` */
 import type { Command } from 'commander';
+import { CodedError } from '../../core/model/errors.ts';
+import type { GroupView } from '../../core/model/replicas.ts';
 import type { StatusView } from '../../core/model/views.ts';
 import { withClient } from '../connect.ts';
+import { Exit } from '../exit-codes.ts';
 import { formatAge } from '../output/age.ts';
 import { formatFields } from '../output/fields.ts';
 import { type Painter, painter } from '../output/painter.ts';
@@ -16,7 +19,16 @@ export function register(program: Command, shell: Shell): void {
     .addOption(command.createOption('-o, --output <format>', 'how to show it').choices(['text', 'json']).default('text'))
     .action((flags: { output: string }, called: Command) =>
       withClient(shell, called, async (client) => {
-        const status = await client.status();
+        const status = await client.status().catch((error: unknown) => leaderless(error));
+        if (status === null) {
+          const group = await client.group();
+          shell.stdout.write(
+            flags.output === 'json'
+              ? `${JSON.stringify({ group }, null, 2)}\n`
+              : formatLeaderless(group, client.transport.server, painter(wantsColour(shell))),
+          );
+          throw new Exit('failed');
+        }
         shell.stdout.write(
           flags.output === 'json'
             ? `${JSON.stringify(status, null, 2)}\n`
@@ -24,6 +36,12 @@ export function register(program: Command, shell: Shell): void {
         );
       }),
     );
+}
+
+/** null: the replica answers, and knows of no leader that could. */
+function leaderless(error: unknown): null {
+  if (error instanceof CodedError && (error.code === 'no_quorum' || error.code === 'not_leading')) return null;
+  throw error;
 }
 
 export function formatStatus(status: StatusView, server: string, nowMs: number, paint: Painter): string {
@@ -36,6 +54,7 @@ export function formatStatus(status: StatusView, server: string, nowMs: number, 
   return formatFields([
     ['Orchestrator', `${paint.strong(status.name)} (${status.level}), ${server}`],
     ['Version', `${status.software}, up ${formatAge(nowMs - status.startedAtMs)}`],
+    ...(status.group ? [['Replicas', groupText(status.group, paint)] as const] : []),
     ['Parent', parent === null ? 'none' : `${parent.url}, ${parentState(parent, nowMs, paint)}`],
     ['Nodes', connected(nodes)],
     ['Clusters', connected(clusters)],
@@ -43,6 +62,32 @@ export function formatStatus(status: StatusView, server: string, nowMs: number, 
     ['Instances', `${instances.running}/${instances.wanted} running${waiting}`],
     ['Log', `entry ${status.log.index}, snapshot at ${status.log.snapshotIndex}`],
   ]);
+}
+
+/** Nobody leads: what can be said then. */
+export function formatLeaderless(group: GroupView, server: string, paint: Painter): string {
+  const why = group.quorum
+    ? 'an election is under way'
+    : 'no quorum of the voters can be reached: nothing can be decided; instances keep running';
+  return formatFields([
+    ['Orchestrator', server],
+    ['Leader', paint.bad(`none: ${why}`)],
+    ['Replicas', groupText(group, paint)],
+  ]);
+}
+
+function groupText({ replicas, leader, leadership, paused }: GroupView, paint: Painter): string {
+  const voters = replicas.filter(({ role }) => role === 'voter').length;
+  const learners = replicas.filter(({ role }) => role === 'learner').length;
+  const away = replicas.filter(({ connected }) => !connected).map(({ name }) => name);
+  const parts = [
+    `${voters} ${voters === 1 ? 'voter' : 'voters'}`,
+    ...(learners > 0 ? [`${learners} ${learners === 1 ? 'learner' : 'learners'}`] : []),
+    ...(leader === null ? [] : [`${leader} leads`]),
+    ...(leadership === 'on-demand' ? [paused ? 'on demand, paused' : 'on demand'] : []),
+    ...(away.length > 0 ? [paint.warn(`unreachable: ${away.join(', ')}`)] : []),
+  ];
+  return parts.join(', ');
 }
 
 function parentState(parent: NonNullable<StatusView['parent']>, nowMs: number, paint: Painter): string {

@@ -1,7 +1,7 @@
 /** `tendril token create | list | revoke` */
 import type { Command } from 'commander';
 import { formatDuration } from '../../core/base/duration.ts';
-import { TOKEN_ROLES, type TokenRole } from '../../core/model/views.ts';
+import { TOKEN_ROLES, type TokenRole } from '../../core/model/token.ts';
 import { withClient } from '../connect.ts';
 import { nameOf } from '../kinds.ts';
 import { addOutputOption, durationOption, wholeNumber } from '../options.ts';
@@ -20,7 +20,7 @@ const JOIN_TTL = '24h';
 
 function ttlOf({ role, ttl }: CreateFlags): string | undefined {
   if (ttl !== undefined) return formatDuration(ttl);
-  return role === 'worker' || role === 'cluster' ? JOIN_TTL : undefined;
+  return role === 'admin' || role === 'viewer' ? undefined : JOIN_TTL;
 }
 
 export function register(program: Command, shell: Shell): void {

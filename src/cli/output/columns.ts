@@ -1,4 +1,5 @@
 /** What a table of each kind shows. `wide` columns come with `-o wide`; the others are stable for scripts. */
+import type { ReplicaView } from '../../core/model/replicas.ts';
 import type { ChildView, EventView, InstanceView, ServiceView, TokenView } from '../../core/model/views.ts';
 import { printable } from '../shell.ts';
 import { formatAge } from './age.ts';
@@ -115,6 +116,26 @@ export const clusterColumns: readonly Column<ChildView>[] = [
   { head: 'NODES', cell: (view) => (view.summary ? String(view.summary.nodes) : '') },
   ...childColumns,
 ];
+
+export const replicaColumns: readonly Column<ReplicaView>[] = [
+  { head: 'NAME', cell: (view) => view.name },
+  { head: 'ROLE', cell: replicaRole },
+  {
+    head: 'STATE',
+    cell: (view) => (view.connected ? { text: 'connected', tone: 'good' } : { text: 'unreachable', tone: 'bad' }),
+  },
+  { head: 'BEHIND', cell: (view) => (view.behind === null ? '' : String(view.behind)) },
+  { head: 'ADDRESS', cell: (view) => view.url },
+  // RODS's words (chapter 3), for those who come from there.
+  { head: 'RODS', wide: true, cell: (view) => (view.leads ? 'leader' : view.role === 'voter' ? 'candidate' : 'replica') },
+  { head: 'ID', wide: true, cell: (view) => view.id },
+];
+
+function replicaRole({ leads, role, wanted }: ReplicaView): string {
+  if (leads) return role === 'voter' && wanted === 'voter' ? 'leader' : 'leader, leaving';
+  if (role === wanted) return role ?? 'leaving';
+  return `${role ?? 'joining'}, to be ${wanted ?? 'removed'}`;
+}
 
 export const tokenColumns: readonly Column<TokenView>[] = [
   { head: 'ID', cell: (view) => view.id },

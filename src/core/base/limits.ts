@@ -21,6 +21,10 @@ export const limits = {
   services: 10_000,
   /** Children (nodes, clusters) of one orchestrator. */
   children: 10_000,
+  /** Replicas of one orchestrator ... */
+  orchestratorReplicas: 32,
+  /** ... and those of them that vote: more cost every commit, and no longer make anything safer in practice. */
+  orchestratorVoters: 7,
   /** Tokens of one orchestrator. */
   tokens: 1_000,
   /** Labels of one service or node. */

@@ -63,7 +63,7 @@ const table = {
   wrong_role: {
     status: 403,
     message: 'The token is for another role',
-    hint: 'Workers join with a worker token, clusters with a cluster token.',
+    hint: 'Workers join with a worker token, clusters with a cluster token, replicas with one for voters or learners.',
   },
   name_taken: {
     status: 409,
@@ -91,6 +91,16 @@ const table = {
   limit_reached: { status: 409, message: 'A limit is reached', hint: 'The limits are listed in docs/limits.md.' },
   impossible: { status: 422, message: 'No machine could ever satisfy that', hint: 'See the details.' },
   unavailable: { status: 503, message: 'Not possible right now', hint: 'Try again; if it stays so: tendril doctor.' },
+  not_leading: {
+    status: 503,
+    message: 'This replica does not lead now',
+    hint: 'Turn to the leader: tendril get replicas. Whoever knows several replicas does so by itself.',
+  },
+  no_quorum: {
+    status: 503,
+    message: 'No quorum of the voters can be reached, so nothing can be decided',
+    hint: 'Instances keep running. Bring voters back; if they are lost for good: tendril recover (docs/replicas.md).',
+  },
   unreachable: {
     status: 502,
     message: 'The other side cannot be reached',

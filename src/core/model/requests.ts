@@ -1,8 +1,9 @@
 /** What a client may ask of an orchestrator: the write half of the API, as the state machine takes it. */
 import type { ErrorCode, ErrorDetail } from './errors.ts';
 import type { ChildKind } from './membership.ts';
+import type { ReplicaRole } from './replicas.ts';
 import type { ServiceSpec } from './service.ts';
-import type { TokenRole } from './views.ts';
+import type { TokenRole } from './token.ts';
 
 export type ClientRequest =
   /** Creates the service or changes it to this; nothing happens when it already is so. */
@@ -46,7 +47,23 @@ export type ClientRequest =
       readonly publicKeyFingerprint: string;
       readonly tokenId: string;
       readonly secretHash: string;
-    };
+    }
+  /** A replica of this orchestrator joins with a token, and with it the node in its process if that works. */
+  | {
+      readonly type: 'registerReplica';
+      readonly id: string;
+      readonly name: string;
+      readonly url: string;
+      readonly role: ReplicaRole;
+      readonly works: boolean;
+      readonly publicKeyFingerprint: string;
+      readonly tokenId: string;
+      readonly secretHash: string;
+    }
+  /** The replica of the node of this name shall be a voter, or a learner; the group follows. */
+  | { readonly type: 'setReplicaRole'; readonly name: string; readonly role: ReplicaRole }
+  /** A replica says where it can be reached now. */
+  | { readonly type: 'moveReplica'; readonly id: string; readonly url: string };
 
 export interface RequestRefusal {
   readonly code: ErrorCode;

@@ -11,7 +11,7 @@ import { assert } from '../base/assert.ts';
 import type { TokenId } from '../base/ids.ts';
 import { ok, type Result, refused } from '../base/result.ts';
 
-export const TOKEN_ROLES = ['worker', 'cluster', 'admin', 'viewer'] as const;
+export const TOKEN_ROLES = ['worker', 'cluster', 'voter', 'learner', 'admin', 'viewer'] as const;
 export type TokenRole = (typeof TOKEN_ROLES)[number];
 
 export interface Token {

@@ -5,8 +5,10 @@
 import * as z from 'zod/mini';
 import { INSTANCE_STATES } from './instance-state.ts';
 import { endpointSchema } from './messages.ts';
+import { groupViewSchema } from './replicas.ts';
 import { labelsSchema, nameSchema, serviceSpecSchema } from './service.ts';
 import { summarySchema } from './summary.ts';
+import { TOKEN_ROLES } from './token.ts';
 
 /** A service's state is that of the work it stands for (edgeIO's job): the least settled of its instances decides. */
 export const SERVICE_PHASES = [
@@ -93,9 +95,6 @@ export const eventViewSchema = z.strictObject({
 });
 export type EventView = z.output<typeof eventViewSchema>;
 
-export const TOKEN_ROLES = ['worker', 'cluster', 'admin', 'viewer'] as const;
-export type TokenRole = (typeof TOKEN_ROLES)[number];
-
 export const tokenViewSchema = z.strictObject({
   id: z.string(),
   role: z.enum(TOKEN_ROLES),
@@ -121,6 +120,8 @@ export const statusViewSchema = z.strictObject({
   services: z.int(),
   instances: z.strictObject({ wanted: z.int(), running: z.int(), waiting: z.int() }),
   log: z.strictObject({ index: z.int(), snapshotIndex: z.int() }),
+  /** null: the log's replicas are not this orchestrator's own. */
+  group: z.nullable(groupViewSchema),
 });
 export type StatusView = z.output<typeof statusViewSchema>;
 

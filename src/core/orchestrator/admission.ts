@@ -12,6 +12,7 @@
 import { ok, type Result, refused } from '../base/result.ts';
 import type { ErrorCode } from '../model/errors.ts';
 import type { ChildKind, ChildRecord, TokenRecord } from '../model/membership.ts';
+import type { ReplicaRecord, ReplicaRole } from '../model/replicas.ts';
 import type { TokenRole } from '../model/token.ts';
 
 /** Two machines' clocks may differ by this much: certificates are backdated by as much. */
@@ -68,6 +69,58 @@ export function admit(
       joinedAtMs: child?.joinedAtMs ?? request.nowMs,
       joinedWith: valid.id,
     },
+  });
+}
+
+export interface ReplicaAdmissionRequest {
+  readonly tokenId: string;
+  readonly secretHash: string;
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly role: ReplicaRole;
+  readonly publicKeyFingerprint: string;
+  readonly nowMs: number;
+}
+
+export interface ReplicaAdmission {
+  readonly token: TokenRecord;
+  readonly replica: ReplicaRecord;
+  /** Of the node in the replica's process. */
+  readonly child: ChildRecord;
+}
+
+/** `replica` and `child`: who now has the id or the name, if anybody. A token for voters is good for learners, too. */
+export function admitReplica(
+  request: ReplicaAdmissionRequest,
+  known: {
+    readonly token: TokenRecord | undefined;
+    readonly replica: ReplicaRecord | undefined;
+    readonly child: ChildRecord | undefined;
+  },
+): Result<ReplicaAdmission, AdmissionRefusal> {
+  const { id, name, url, role, publicKeyFingerprint, nowMs } = request;
+  const checked = checkToken(known.token, request.secretHash, nowMs);
+  if (!checked.ok) return checked;
+  const token = checked.value;
+  const child: ChildRecord = {
+    name,
+    kind: 'node',
+    publicKeyFingerprint,
+    joinedAtMs: known.child?.joinedAtMs ?? nowMs,
+    joinedWith: token.id,
+  };
+  const { replica } = known;
+  const isSame = replica?.id === id && replica.name === name && replica.publicKeyFingerprint === publicKeyFingerprint;
+  if (replica !== undefined && isSame && replica.joinedWith === token.id) return ok({ token, replica, child });
+  if (token.usesLeft === 0) return refused('token_used_up');
+  if (token.role !== 'voter' && token.role !== role) return refused('wrong_role');
+  const isOwnNode = known.child?.kind === 'node' && known.child.publicKeyFingerprint === publicKeyFingerprint;
+  if ((replica !== undefined && !isSame) || (known.child !== undefined && !isOwnNode)) return refused('name_taken');
+  return ok({
+    token: { ...token, usesLeft: token.usesLeft === null ? null : token.usesLeft - 1 },
+    replica: { id, name, url, role, publicKeyFingerprint, joinedAtMs: replica?.joinedAtMs ?? nowMs, joinedWith: token.id },
+    child,
   });
 }
 

@@ -6,9 +6,11 @@ import type { ErrorCode } from '../model/errors.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { ServiceSpec } from '../model/service.ts';
 import { admit } from './admission.ts';
+import { moveReplica, registerReplica, removeReplica, replicaNamed, setReplicaRole } from './apply-replicas.ts';
 import type { Changes, RequestAnswer } from './changes.ts';
+import { addMember, subjectOf } from './members.ts';
 import { addService, dropUnusedSpecs, finishService, markDeleting } from './services.ts';
-import { describeTarget, type Member, MOVE_PATIENCE_MS, type OrchestratorState, type Target } from './state.ts';
+import { describeTarget, MOVE_PATIENCE_MS, type OrchestratorState, type Target } from './state.ts';
 
 function no(code: ErrorCode, what: string): RequestAnswer {
   return refused({ code, what, details: [] });
@@ -63,7 +65,9 @@ export function applyRequest(state: OrchestratorState, request: ClientRequest, a
     }
     case 'removeChild': {
       const member = state.members.get(request.child);
-      if (!member) return no('not_found', `node or cluster ${request.child}`);
+      const replica = removeReplica(state, request.child, changes);
+      if (replica !== null && !replica.ok) return replica;
+      if (!member) return replica ?? no('not_found', `node or cluster ${request.child}`);
       for (const instance of state.instancesOn(request.child)) {
         // A copy may go on running there, so its id is not given to another node: a successor takes its place.
         state.assign(instance, null);
@@ -89,6 +93,12 @@ export function applyRequest(state: OrchestratorState, request: ClientRequest, a
       return ok({ effect: 'deleted', name: request.id });
     case 'registerChild':
       return registerChild(state, request, atMs, changes);
+    case 'registerReplica':
+      return registerReplica(state, request, atMs, changes);
+    case 'setReplicaRole':
+      return setReplicaRole(state, request, changes);
+    case 'moveReplica':
+      return moveReplica(state, request);
     default:
       return unreachable(request);
   }
@@ -157,6 +167,8 @@ function registerChild(
   changes: Changes,
 ): RequestAnswer {
   const member = state.members.get(request.name);
+  const replica = replicaNamed(state, request.name);
+  if (replica && replica.publicKeyFingerprint !== request.publicKeyFingerprint) return no('name_taken', request.name);
   const admission = admit({ ...request, nowMs: atMs }, state.tokens.get(request.tokenId), member?.record);
   if (!admission.ok) return no(admission.error, request.name);
   if (!member && state.members.size >= limits.children) return no('limit_reached', `${limits.children} nodes and clusters`);
@@ -165,17 +177,7 @@ function registerChild(
     member.record = admission.value.child;
     return ok({ effect: 'unchanged', name: request.name });
   }
-  const added: Member = {
-    record: admission.value.child,
-    cordoned: false,
-    draining: false,
-    version: 0,
-    unset: [],
-    forgottenVersion: 0,
-  };
-  state.members.set(request.name, added);
-  changes.changedMembers.add(request.name);
-  changes.event(subjectOf(added), 'joined');
+  addMember(state, admission.value.child, changes);
   return ok({ effect: 'created', name: request.name });
 }
 
@@ -203,8 +205,4 @@ function withoutReplicas(spec: ServiceSpec): unknown {
 /** Both sides come from the same schema, so their keys stand in the same order. */
 function sameJson(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function subjectOf(member: Member): string {
-  return `${member.record.kind}/${member.record.name}`;
 }

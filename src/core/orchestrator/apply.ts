@@ -6,6 +6,7 @@ import { unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import { applyDecision } from './apply-decision.ts';
+import { applyRecovery, foundGroup } from './apply-replicas.ts';
 import { applyRequest } from './apply-request.ts';
 import { type Applied, Changes, type RequestAnswer } from './changes.ts';
 import type { Command, LoggedCommand } from './commands.ts';
@@ -22,10 +23,16 @@ function applyCommand(state: OrchestratorState, command: Command, atMs: number, 
   switch (command.type) {
     case 'initialise':
       if (state.epoch !== '') return;
-      state.epoch = command.epoch;
+      state.epoch = state.firstEpoch = command.epoch;
       state.name = command.name;
       state.createdAtMs = atMs;
       state.decisions.begin(command.epoch);
+      return;
+    case 'foundGroup':
+      if (state.replicas.size === 0) foundGroup(state, command.replica, atMs);
+      return;
+    case 'recovered':
+      applyRecovery(state, command, changes);
       return;
     case 'request':
       changes.answer = answerOnce(state, command.idempotencyKey, () => {

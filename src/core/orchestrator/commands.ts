@@ -5,6 +5,7 @@
  */
 import type { ChainLink, DecidedBy, Seen } from '../model/decisions.ts';
 import type { Assignment } from '../model/messages.ts';
+import type { ReplicaRecord } from '../model/replicas.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { Leaving, Target } from './state.ts';
 
@@ -37,6 +38,19 @@ export type Decision =
 
 export type Command =
   | { readonly type: 'initialise'; readonly epoch: string; readonly name: string }
+  /** The first replica of an orchestrator is in its own group. */
+  | {
+      readonly type: 'foundGroup';
+      readonly replica: Pick<ReplicaRecord, 'id' | 'name' | 'url' | 'publicKeyFingerprint'>;
+    }
+  /** A lost majority was given up: one replica went on alone (`tendril recover`). */
+  | {
+      readonly type: 'recovered';
+      readonly epoch: string;
+      readonly id: string;
+      readonly name: string;
+      readonly former: readonly string[];
+    }
   | { readonly type: 'request'; readonly request: ClientRequest; readonly idempotencyKey?: string | undefined }
   | {
       readonly type: 'decide';

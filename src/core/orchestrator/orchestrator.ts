@@ -12,6 +12,8 @@
  *  I2. A child is never told of an instance that is not committed.
  *  I3. Reading time changes nothing: all that depends on it happens in `timePassed`.
  *  I4. A child is silent only for time in which this orchestrator listened.
+ *  I5. What is observed is observed while leading: whoever loses the lead forgets it and ends its links, and whoever
+ *      takes it begins with nothing observed and gives children time to come.
  */
 import { must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -19,6 +21,7 @@ import type { Random } from '../base/prng.ts';
 import type { DecidedBy } from '../model/decisions.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.ts';
+import type { ReplicaRecord } from '../model/replicas.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
 import type { EventView, RefusalView } from '../model/views.ts';
@@ -30,7 +33,7 @@ import type { Hash } from './decision-chain.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { Placer } from './placer.ts';
-import { reconcileService } from './reconcile.ts';
+import { reconcileService, UNSEEN_AFTER_TAKEOVER_MS, UNSEEN_LOST_AFTER_MS } from './reconcile.ts';
 import { OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
 import { isSilent, type ViewContext } from './views.ts';
@@ -76,6 +79,8 @@ export interface OrchestratorInit {
   readonly entriesPerSnapshot: number;
   /** Of decision records. */
   readonly hash: Hash;
+  /** This replica, for the group that it founds; without it the log's replicas are nobody's business here. */
+  readonly replica?: Pick<ReplicaRecord, 'id' | 'name' | 'url' | 'publicKeyFingerprint'> | undefined;
 }
 
 /** Nodes get this long after a start before their absence is held against the cluster. */
@@ -85,12 +90,18 @@ const GAP_MS = 2_000;
 
 export class Orchestrator {
   readonly #init: OrchestratorInit;
-  readonly #session: ChildSession;
+  #session: ChildSession;
   #state: OrchestratorState;
   #observed = this.#newObserved();
   #placer: Placer;
   #leadership: Leadership = { leads: false, term: 0, leader: null };
+  /** The log has been read: what comes from it from now on happens now. */
+  #isReady = false;
+  /** Another replica has led while this one was there. */
+  #hasFollowed = false;
+  /** When this replica came to lead: before, it heard no child. */
   #startedAtMs = 0;
+  #unseenLostAfterMs = UNSEEN_LOST_AFTER_MS;
   #index = 0;
   #snapshotIndex = 0;
   #nextProposal = 1;
@@ -227,13 +238,31 @@ export class Orchestrator {
   }
 
   #logReady(leadership: Leadership): void {
-    const first = this.#startedAtMs === 0;
+    const before = this.#leadership;
+    const led = before.leads;
     this.#leadership = leadership;
-    if (first) this.#startedAtMs = this.#nowMs;
-    if (leadership.leads && this.#state.epoch === '')
-      this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
+    if (before.leader !== null && !led) this.#hasFollowed = true;
+    this.#isReady = true;
+    if (led && !leadership.leads) this.#forgetObserved(); // I5; the driver ends the links
+    if (led || !leadership.leads) return;
+    this.#forgetObserved();
+    this.#startedAtMs = this.#nowMs;
+    this.#unseenLostAfterMs = this.#hasFollowed ? UNSEEN_AFTER_TAKEOVER_MS : UNSEEN_LOST_AFTER_MS;
+    if (this.#state.epoch === '') this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
+    const { replica } = this.#init;
+    if (replica && this.#state.replicas.size === 0) this.#propose({ type: 'foundGroup', replica });
     for (const child of this.#state.members.keys()) this.#observed.link(child, this.#startedAtMs);
     for (const key of this.#state.services.keys()) this.#touch(key);
+  }
+
+  #forgetObserved(): void {
+    this.#observed = this.#newObserved();
+    this.#placer = new Placer(this.#state, this.#observed, this.#init);
+    this.#session = new ChildSession('cluster', this.#init.software);
+    this.#late.clear();
+    this.#dirty.clear();
+    this.#waiting.clear();
+    this.#refusals.clear();
   }
 
   #entryCommitted(index: number, data: string, proposal: number | undefined): void {
@@ -241,7 +270,7 @@ export class Orchestrator {
     const applied = apply(this.#state, decodeCommand(data));
     if (proposal !== undefined) this.#proposalCommitted(proposal, applied.answer);
     // What is read back from the log at a start has happened long ago.
-    if (this.#startedAtMs !== 0) for (const event of applied.events) this.#happened(event);
+    if (this.#isReady) for (const event of applied.events) this.#happened(event);
     for (const id of applied.removedInstances) {
       this.#observed.forgetInstance(id);
       this.#refusals.delete(id);
@@ -331,6 +360,10 @@ export class Orchestrator {
   }
 
   #childMessageReceived(child: string, message: UpMessage): void {
+    if (!this.#leadership.leads) {
+      this.#effects.push({ type: 'disconnectChild', child }); // I5: on its way when the lead was lost
+      return;
+    }
     const member = this.#state.members.get(child);
     if (!member || member.record.kind !== (message.type === 'hello' ? message.kind : member.record.kind)) {
       this.#effects.push({ type: 'disconnectChild', child });
@@ -398,12 +431,14 @@ export class Orchestrator {
   }
 
   #uplinkMessageReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
+    if (!this.#leadership.leads) return;
     const received = this.#session.desiredReceived(message);
     if (received.kind === 'broken') this.#effects.push({ type: 'restartUplink', reason: received.reason });
     if (received.kind === 'wish') this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...received.wish }));
   }
 
   #timePassed(): void {
+    if (!this.#leadership.leads) return;
     for (const [child, link] of this.#observed.links) {
       // A service may have less patience than it takes to be silent: from the first missed heartbeat on, ask each.
       const late = this.#nowMs - link.lastHeardMs > 2 * this.#init.heartbeatMs;
@@ -452,6 +487,7 @@ export class Orchestrator {
         state: this.#state,
         observed: this.#observed,
         nowMs: this.#nowMs,
+        unseenLostAfterMs: this.#unseenLostAfterMs,
         nextNumber: () => number++,
         findPlace: (spec, wish) => {
           const found = this.#placer.findPlace(spec, wish);

@@ -34,6 +34,8 @@ export const LOST_AFTER_MS = { node: 4_000, cluster: 60_000 } as const;
  * its pauses between dials have grown (to some 22 s at most), and that is not its fault.
  */
 export const UNSEEN_LOST_AFTER_MS = 30_000;
+/** The same after one replica took over from another: children lost their links just now, and dial anew at once. */
+export const UNSEEN_AFTER_TAKEOVER_MS = 8_000;
 
 /** Where an instance could go; null with the reasons kept by the caller. */
 export type FindPlace = (
@@ -45,6 +47,8 @@ export interface ReconcileContext {
   readonly state: OrchestratorState;
   readonly observed: Observed;
   readonly nowMs: number;
+  /** How long a child may take to be heard for the first time. */
+  readonly unseenLostAfterMs: number;
   readonly findPlace: FindPlace;
   /** Hands out instance numbers, each once per round. */
   readonly nextNumber: () => number;
@@ -106,14 +110,14 @@ class Round {
   }
 
   judgeTheSilent(): void {
-    const { observed, nowMs, state } = this.#context;
+    const { observed, nowMs, state, unseenLostAfterMs } = this.#context;
     for (const instance of this.#kept) {
       if (instance.child === null) continue;
       const link = observed.links.get(instance.child);
       if (!link) continue;
       const kind = must(state.members.get(instance.child), 'child').record.kind;
       const lostAfterMs = state.specOf(instance).disconnect.lostAfter ?? LOST_AFTER_MS[kind];
-      const patienceMs = link.seen ? lostAfterMs : Math.max(lostAfterMs, UNSEEN_LOST_AFTER_MS);
+      const patienceMs = link.seen ? lostAfterMs : Math.max(lostAfterMs, unseenLostAfterMs);
       // Between two heartbeats a child is not silent, however little patience a service has.
       const heard = link.session !== null && !isSilent(link.lastHeardMs, nowMs);
       const silent = !heard && nowMs - link.lastHeardMs > patienceMs;

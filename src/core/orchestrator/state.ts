@@ -13,6 +13,7 @@
  */
 import { assert, must } from '../base/assert.ts';
 import type { ChildRecord, TokenRecord } from '../model/membership.ts';
+import type { ReplicaRecord } from '../model/replicas.ts';
 import type { RequestOutcome, RequestRefusal } from '../model/requests.ts';
 import type { ServiceSpec } from '../model/service.ts';
 import { DecisionChain, type Hash, type KeptChain } from './decision-chain.ts';
@@ -101,6 +102,8 @@ export interface RememberedRequest {
 export class OrchestratorState {
   /** Names this life of the state: children that know another epoch are told everything anew. Empty until initialised. */
   epoch = '';
+  /** Of the first life: what the chain of decision records begins with. */
+  firstEpoch = '';
   name = '';
   createdAtMs = 0;
   /** The number that the next instance gets. */
@@ -110,6 +113,8 @@ export class OrchestratorState {
   readonly instances = new Map<string, InstanceRecord>();
   readonly members = new Map<string, Member>();
   readonly tokens = new Map<string, TokenRecord>();
+  /** Who shall be a replica of this orchestrator, by id; the group follows. */
+  readonly replicas = new Map<string, ReplicaRecord>();
   /** Answers by idempotency key, oldest first. */
   readonly remembered = new Map<string, RememberedRequest['answer']>();
   readonly decisions: DecisionChain;
@@ -225,6 +230,7 @@ export class OrchestratorState {
   toJSON(): unknown {
     return {
       epoch: this.epoch,
+      firstEpoch: this.firstEpoch,
       name: this.name,
       createdAtMs: this.createdAtMs,
       nextNumber: this.nextNumber,
@@ -233,6 +239,7 @@ export class OrchestratorState {
       instances: [...this.instances.values()],
       members: [...this.members.values()],
       tokens: [...this.tokens.values()],
+      replicas: [...this.replicas.values()],
       remembered: [...this.remembered],
       decisions: this.decisions,
     };
@@ -243,6 +250,7 @@ export class OrchestratorState {
     const stored = json as StoredState;
     const state = new OrchestratorState(hash);
     state.epoch = stored.epoch;
+    state.firstEpoch = stored.firstEpoch ?? stored.epoch;
     state.name = stored.name;
     state.createdAtMs = stored.createdAtMs;
     state.nextNumber = stored.nextNumber;
@@ -250,6 +258,7 @@ export class OrchestratorState {
     for (const service of stored.services) state.services.set(service.key, { ...service, specs: new Map(service.specs) });
     for (const member of stored.members) state.members.set(member.record.name, member);
     for (const token of stored.tokens) state.tokens.set(token.id, token);
+    for (const replica of stored.replicas ?? []) state.replicas.set(replica.id, replica);
     for (const [key, answer] of stored.remembered) state.remembered.set(key, answer);
     for (const instance of stored.instances) state.addInstance(instance);
     // A snapshot of before there were records: they begin here.
@@ -261,6 +270,7 @@ export class OrchestratorState {
 
 interface StoredState {
   epoch: string;
+  firstEpoch?: string;
   name: string;
   createdAtMs: number;
   nextNumber: number;
@@ -269,6 +279,7 @@ interface StoredState {
   instances: InstanceRecord[];
   members: Member[];
   tokens: TokenRecord[];
+  replicas?: ReplicaRecord[];
   remembered: [string, RememberedRequest['answer']][];
   decisions?: KeptChain;
 }

@@ -3,6 +3,8 @@
  * log, committed or not (Ongaro's dissertation, section 4.1), so one that is overwritten is taken back.
  */
 import { assert, must, unreachable } from '../base/assert.ts';
+import { limits } from '../base/limits.ts';
+import type { ReplicaRole } from '../model/replicas.ts';
 import type { MembershipChange } from './contract.ts';
 
 /** The random uid of a replica's data directory: a machine with a new disk is another replica. */
@@ -12,9 +14,6 @@ export type ReplicaId = string;
 export function isReplicaId(text: string): text is ReplicaId {
   return /^[a-z0-9]{1,32}$/.test(text);
 }
-
-export const REPLICA_ROLES = ['voter', 'learner'] as const;
-export type ReplicaRole = (typeof REPLICA_ROLES)[number];
 
 export interface Replica {
   readonly id: ReplicaId;
@@ -28,9 +27,8 @@ export interface Replica {
 /** Sorted by id. */
 export type Membership = readonly Replica[];
 
-/** More voters cost every commit, and no longer make anything safer in practice. */
-export const VOTERS_MAX = 7;
-export const REPLICAS_MAX = 32;
+export const VOTERS_MAX = limits.orchestratorVoters;
+export const REPLICAS_MAX = limits.orchestratorReplicas;
 
 export function votersOf(membership: Membership): readonly ReplicaId[] {
   return membership.filter(({ role }) => role === 'voter').map(({ id }) => id);

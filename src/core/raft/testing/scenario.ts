@@ -13,8 +13,9 @@
  */
 import { assert, must } from '../../base/assert.ts';
 import { Prng } from '../../base/prng.ts';
+import type { ReplicaRole } from '../../model/replicas.ts';
 import type { HardState, MembershipChange, RaftEffect, RaftInput } from '../contract.ts';
-import type { Membership, Replica, ReplicaId, ReplicaRole } from '../membership.ts';
+import type { Membership, Replica, ReplicaId } from '../membership.ts';
 import type { RaftEntry, RaftMessage, SnapshotHead } from '../messages.ts';
 import { Raft } from '../raft.ts';
 
