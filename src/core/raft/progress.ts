@@ -14,8 +14,10 @@ export class Progress {
   match = 0;
   /** The next index to send. */
   next: number;
-  /** It has been heard since the leader last looked. */
+  /** It has been heard since the leader last looked ... */
   isActive = true;
+  /** ... and between the last two looks. */
+  #wasActive = true;
   /** The last round of reads that it has confirmed. */
   round = 0;
   /** In `probe`: one message is on the way. */
@@ -40,6 +42,16 @@ export class Progress {
 
   get isInFlight(): boolean {
     return this.isWaiting || this.#inFlight.length > 0 || this.state === 'snapshot';
+  }
+
+  /** Shortly after a look nobody has been heard yet, and yet is there. */
+  get isThere(): boolean {
+    return this.isActive || this.#wasActive;
+  }
+
+  look(): void {
+    this.#wasActive = this.isActive;
+    this.isActive = false;
   }
 
   sent(lastIndex: number, bytes: number): void {

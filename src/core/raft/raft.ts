@@ -70,6 +70,10 @@ export class Raft {
   #role: Role = 'follower';
   #leader: ReplicaId | null = null;
   #isPaused = false;
+  /** The term whose leader has said its last word. */
+  #pausedTerm = 0;
+  /** Who had not everything when this leader paused the group. */
+  #leftBehind: ReadonlySet<ReplicaId> = new Set();
   #commit: number;
   #delivered: number;
   /** Own entries that are durable up to here. */
@@ -141,7 +145,9 @@ export class Raft {
       const isAlone = this.#progress.size === 0;
       return isAlone ? null : Math.min(...times);
     }
-    return this.#electionAtMs;
+    // Whoever keeps no election timer still waits for answers of a leader that may be gone.
+    const wakeAtMs = Math.min(this.#electionAtMs ?? Number.POSITIVE_INFINITY, this.#reads.deadlineMs);
+    return wakeAtMs === Number.POSITIVE_INFINITY ? null : wakeAtMs;
   }
 
   /** What a snapshot up to `index` stands for; null when there is one that reaches as far. */
@@ -195,6 +201,7 @@ export class Raft {
         return;
       case 'peerConnected':
         this.#progress.get(input.peer)?.probeAgain(this.#nowMs);
+        this.#catchUp(input.peer);
         return;
       case 'peerDisconnected':
         this.#peerDisconnected(input.peer);
@@ -284,6 +291,14 @@ export class Raft {
       if (own.term >= term) continue;
       this.#forgetProposal(index);
       this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
+    }
+  }
+
+  #dropFrom(first: number): void {
+    for (const [index, { proposal }] of [...this.#proposals]) {
+      if (index < first) continue;
+      this.#forgetProposal(index);
+      this.#drop(proposal, 'this replica was removed; whether it was committed is not known here', 'unknown');
     }
   }
 
@@ -396,6 +411,7 @@ export class Raft {
     const voters = votersOf(this.#memberships.current);
     if (!this.#mayCampaign()) return;
     this.#leader = null;
+    this.#dropReads();
     this.#isPaused = false;
     this.#votes = new Map([[id, { voter: id, attachment: null }]]);
     this.#role = kind === 'pre' ? 'preCandidate' : 'candidate';
@@ -431,6 +447,7 @@ export class Raft {
       ? message.term > term
       : message.term === term && this.#role !== 'leader' && (votedFor === null || votedFor === from);
     const granted = !isHeld && upToDate && isFree;
+    if (this.#isPaused && !upToDate && this.#belongs(from)) this.#resume();
     if (granted && !message.pre) {
       this.#role = 'follower';
       if (votedFor === null) {
@@ -452,6 +469,16 @@ export class Raft {
       },
       this.#thisWrite(),
     );
+  }
+
+  /** Who asks has missed something and will ask for ever: a leader has to tell it, and the group to wake for that. */
+  #resume(): void {
+    this.#isPaused = false;
+    this.#setElectionTimer();
+  }
+
+  #belongs(id: ReplicaId): boolean {
+    return this.#memberships.current.some((replica) => replica.id === id);
   }
 
   #voteReceived(from: ReplicaId, message: Message<'vote'>): void {
@@ -600,6 +627,8 @@ export class Raft {
     const [best] = [...this.#progress].filter(([id]) => voters.includes(id)).sort(([, a], [, b]) => b.match - a.match);
     if (best) this.#send(best[0], { type: 'timeoutNow', term: this.#hard.term }, 0);
     this.#becomeFollower(this.#hard.term, null);
+    // Nobody tells one that belongs no more what became of the entries behind its removal.
+    if (!this.#belongs(this.#init.id)) this.#dropFrom(this.#commit + 1);
     return true;
   }
 
@@ -650,9 +679,17 @@ export class Raft {
     this.#effects.push({ type: 'sendPiece', to, term: this.#hard.term, head, piece: 0 });
   }
 
+  /** The group fell silent while this one was away, or too slow to be waited for; nobody else tells it what it missed. */
+  #catchUp(replica: ReplicaId): void {
+    if (this.#isPaused && this.#leftBehind.has(replica)) this.#campaign('real', false);
+  }
+
   #appendedReceived(from: ReplicaId, message: Message<'appended'>): void {
     const progress = this.#progress.get(from);
-    if (this.#role !== 'leader' || !progress) return;
+    if (this.#role !== 'leader' || !progress) {
+      if (!message.success || message.index < this.#log.lastIndex) this.#catchUp(from);
+      return;
+    }
     progress.isActive = true;
     progress.round = Math.max(progress.round, message.round);
     this.#measure(message.sentAtMs);
@@ -689,7 +726,10 @@ export class Raft {
 
   #pieceTaken(from: ReplicaId, message: Message<'pieceTaken'>): void {
     const progress = this.#progress.get(from);
-    if (this.#role !== 'leader' || !progress) return;
+    if (this.#role !== 'leader' || !progress) {
+      this.#catchUp(from);
+      return;
+    }
     progress.isActive = true;
     if (progress.snapshot === null || progress.snapshot.head.index !== message.snapshotIndex) return;
     const { head } = progress.snapshot;
@@ -727,14 +767,16 @@ export class Raft {
     if (this.#init.leadership !== 'on-demand' || this.#nowMs - this.#busyAtMs < this.#init.quietMs) return;
     const last = this.#log.lastIndex;
     if (this.#commit < last || this.#durable < last || this.#transfer !== null || this.#reads.isBusy) return;
-    for (const { isActive, match } of this.#progress.values()) if (isActive && match < last) return;
+    for (const { isThere, match } of this.#progress.values()) if (isThere && match < last) return;
     for (const [id, progress] of this.#progress) this.#heartbeat(id, progress, true);
+    this.#leftBehind = new Set([...this.#progress].filter(([, { match }]) => match < last).map(([id]) => id));
     this.#pause();
   }
 
   #pause(): void {
     this.#becomeFollower(this.#hard.term, null);
     this.#isPaused = true;
+    this.#pausedTerm = this.#hard.term;
     this.#electionAtMs = null;
   }
 
@@ -766,6 +808,8 @@ export class Raft {
   #hearLeader(from: ReplicaId): void {
     assert(this.#role !== 'leader', `election safety: ${from} leads term ${this.#hard.term}, too`);
     this.#heardLeaderAtMs = this.#nowMs;
+    // The last word of this term's leader has overtaken what comes now: there is nobody to wait for.
+    if (this.#isPaused && this.#pausedTerm === this.#hard.term) return;
     if (this.#leader !== from || this.#role !== 'follower' || this.#isPaused) this.#becomeFollower(this.#hard.term, from);
   }
 
@@ -793,6 +837,8 @@ export class Raft {
     this.#setElectionTimer();
     const answer = (next: number, after: number) =>
       this.#send(from, { type: 'pieceTaken', term: this.#hard.term, snapshotIndex: head.index, piece: next }, after);
+    // Here already (section 7): what follows may have been agreed to, and must stay. A snapshot holds what is committed only.
+    if (this.#log.termAt(head.index) === head.term) this.#commit = Math.max(this.#commit, head.index);
     if (head.index <= this.#commit) {
       answer(piecesOf(head), this.#thisWrite());
       return;
@@ -912,7 +958,7 @@ export class Raft {
   #hasQuorum(): boolean {
     const voters = votersOf(this.#memberships.current);
     const heard = voters.filter((id) => id === this.#init.id || this.#progress.get(id)?.isActive);
-    for (const progress of this.#progress.values()) progress.isActive = false;
+    for (const progress of this.#progress.values()) progress.look();
     this.#quorumAtMs = this.#nowMs + this.#electionTimeoutMs;
     return heard.length >= quorumOf(voters.length);
   }

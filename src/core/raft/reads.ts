@@ -63,10 +63,12 @@ export class Reads {
     }
   }
 
-  /** The only replica needs nobody's word. */
+  /** The only voter needs nobody's word, also for a round that began when there were others. */
   confirmAll(commit: number | null): void {
     if (commit === null) return;
+    this.#confirm(this.#inRound, this.#indexOfRound);
     this.#confirm(this.#waiting, commit);
+    this.#inRound = [];
     this.#waiting = [];
   }
 
@@ -95,6 +97,11 @@ export class Reads {
     const ready = this.#confirmed.filter(({ index }) => index <= delivered);
     this.#confirmed = this.#confirmed.filter(({ index }) => index > delivered);
     return [...refused, ...ready];
+  }
+
+  /** When the first of those that were forwarded is given up. */
+  get deadlineMs(): number {
+    return Math.min(...this.#forwarded.values());
   }
 
   expired(nowMs: number): readonly number[] {

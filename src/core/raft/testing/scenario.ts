@@ -5,7 +5,8 @@
  *   replicas a b c [on-demand]   starts them, all voters          learner d        starts one that belongs to nothing yet
  *   elect a                      its election timer fires          want a           on demand: a has something to decide
  *   deliver                      until nothing is on the way       drop             loses everything on the way
- *   cut a b / heal               no messages between them          wait 500         time passes at all that run
+ *   cut a b / heal               no messages between them          connect a b      both are told of a connection
+ *   wait 500                     time passes at all that run
  *   propose a x                  change a add d learner | role d voter | remove b
  *   read a / transfer a b / compact a / status
  *   hold a / sync a              its disk writes nothing, until it does
@@ -104,6 +105,10 @@ export class Scenario {
         return;
       case 'heal':
         this.#cut.clear();
+        return;
+      case 'connect':
+        this.#step(id, { type: 'peerConnected', peer: other });
+        this.#step(other, { type: 'peerConnected', peer: id });
         return;
       case 'wait':
         this.#wait(Number(id));

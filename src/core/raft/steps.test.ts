@@ -1,0 +1,70 @@
+/** What one replica does with one message that came too late. */
+import { expect, it } from 'vitest';
+import { Prng } from '../base/prng.ts';
+import type { RaftInit, RaftInput } from './contract.ts';
+import type { Replica } from './membership.ts';
+import type { RaftEntry, RaftMessage } from './messages.ts';
+import { Raft } from './raft.ts';
+
+const MEMBERSHIP: readonly Replica[] = ['a', 'b', 'c'].map((id) => ({
+  id,
+  name: id,
+  url: `https://${id}:7443`,
+  role: 'voter',
+}));
+const entry = (index: number): RaftEntry => ({ index, term: 1, kind: 'data', data: Uint8Array.of(index) });
+
+/** Replica b, with five entries of term 1 on its disk, of which it does not know that they are committed. */
+function follower(leadership: RaftInit['leadership'] = 'standing') {
+  const times = { electionTimeoutMinMs: 100, electionTimeoutMaxMs: 1_000, quietMs: 200 };
+  const hard = { term: 1, votedFor: 'a' };
+  const entries = [1, 2, 3, 4, 5].map(entry);
+  const raft = new Raft(
+    { id: 'b', membership: MEMBERSHIP, leadership, ...times },
+    { hard, snapshot: null, entries },
+    new Prng(1),
+  );
+  let nowMs = 0;
+  const step = (input: RaftInput) => {
+    nowMs += 10;
+    return raft.step(nowMs, input);
+  };
+  step({ type: 'timePassed' });
+  return { raft, step, received: (message: RaftMessage) => step({ type: 'messageReceived', from: 'a', message }) };
+}
+
+it('keeps what it has agreed to when a snapshot of less comes in (section 7)', () => {
+  const { raft, received } = follower();
+  const head = { index: 3, term: 1, membership: MEMBERSHIP, bytes: 4 };
+  const effects = received({ type: 'snapshotPiece', term: 1, head, piece: 0, data: new Uint8Array(4) });
+  expect(effects.map(({ type }) => type)).not.toContain('adoptSnapshot');
+  expect(raft.status).toMatchObject({ commit: 3, lastIndex: 5 });
+  expect(effects).toContainEqual({
+    type: 'send',
+    to: 'a',
+    message: { type: 'pieceTaken', term: 1, snapshotIndex: 3, piece: 1 },
+    after: 0,
+  });
+});
+
+it('stays silent when a heartbeat comes after the last word of its leader', () => {
+  const { raft, received } = follower('on-demand');
+  const append = (pause: boolean): RaftMessage => ({
+    type: 'append',
+    term: 1,
+    previousIndex: 5,
+    previousTerm: 1,
+    entries: [],
+    commit: 5,
+    round: 0,
+    sentAtMs: 0,
+    electionTimeoutMs: 100,
+    pause,
+  });
+  received(append(false));
+  received(append(true));
+  expect(raft.status.isPaused).toBe(true);
+  received(append(false));
+  expect(raft.status.isPaused).toBe(true);
+  expect(raft.wakeAtMs).toBeNull();
+});
