@@ -10,7 +10,7 @@ import { EmbeddedBroker } from '../adapters/mqtt/embedded-broker.ts';
 import { ExternalDownlink } from '../adapters/mqtt/external-downlink.ts';
 import { dialOptions } from '../adapters/tls/dial.ts';
 import { certificateFingerprint } from '../adapters/tls/fingerprint.ts';
-import { LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding.ts';
+import { LeaderForwarding } from '../adapters/tls/leader-forwarding.ts';
 import { peerOf, refuseUpgrade, SecureServer } from '../adapters/tls/secure-server.ts';
 import { serverNames } from '../adapters/tls/server-names.ts';
 import { authenticate, hashSecret, makeToken } from '../adapters/tls/token-secret.ts';
@@ -41,6 +41,7 @@ import { systemRandom } from './random.ts';
 import { ReplicaDuties, replicaPeerWithKey } from './replica-duties.ts';
 import { issueCertificates, ReplicaIdentity } from './replica-identity.ts';
 import { Replication } from './replication.ts';
+import { RequestGate } from './request-gate.ts';
 import { nameIn, throttled, toldOf } from './turned-away.ts';
 
 /** How often a child lets itself be heard when nothing changes. */
@@ -64,17 +65,6 @@ export interface OrchestratorInput {
   readonly onFailure: (error: Error) => void;
 }
 
-/** What each replica answers itself, with or without a leader; everything else is the leader's. */
-const OWN_PATHS = new Set([
-  '/v1/health',
-  '/v1/ca',
-  '/v1/renew',
-  '/v1/replicas',
-  '/v1/replicas/renew',
-  '/v1/replicas/secrets',
-  '/openapi.json',
-]);
-
 export async function composeOrchestrator(
   components: { readonly clock: Clock; readonly logger: Logger; readonly store: Store; readonly membership: Membership | null },
   input: OrchestratorInput,
@@ -85,6 +75,7 @@ export async function composeOrchestrator(
   const { uid: id, name, group } = profile;
   const orchestratorName = group?.name ?? name;
   const leadership = profile.leadership ?? 'standing';
+  const isOnDemand = leadership === 'on-demand';
   const { host, port } = parseListen(profile.listen);
 
   const identity = await ReplicaIdentity.open(
@@ -101,7 +92,15 @@ export async function composeOrchestrator(
       logger,
       identity: () => identity.replica,
       wanted: () => driver.core.state.replicas.values(),
-      groupChanged: () => followGroup(),
+      groupChanged: () => {
+        if (isOnDemand) driver.peersConnected(replication.connected);
+        followGroup();
+      },
+      report: () => driver.core.peerReport(clock.nowMs()),
+      told: (replica, report) => {
+        driver.peerTold(replica, report);
+        gate?.told(replica);
+      },
     },
     { id, directory, leadership, membership: groupOf(profile) },
   );
@@ -137,6 +136,7 @@ export async function composeOrchestrator(
         replication.wantedChanged();
         duties.look();
       },
+      group: replication.log,
       onFailure,
     },
     {
@@ -148,6 +148,7 @@ export async function composeOrchestrator(
       heartbeatMs: HEARTBEAT_MS,
       entriesPerSnapshot: limits.logEntriesPerSnapshot,
       hash: sha256,
+      leading: leadership,
       replica: { id, name, url: portUrl(profile, port), publicKeyFingerprint: identity.publicKeyFingerprint },
     },
   );
@@ -163,9 +164,11 @@ export async function composeOrchestrator(
   });
   const forwarding = new LeaderForwarding(name, () => identity.replica);
   let followed = '';
+  let gate: RequestGate | null = null;
   const followGroup = (): void => {
     const { leader } = replication;
-    local?.follow(driver.core.leads, leader);
+    local?.follow(driver.core.leads || isOnDemand, leader);
+    gate?.groupChanged();
     replication.wantedChanged();
     duties.look();
     const now = driver.core.leads ? 'self' : (leader?.url ?? '');
@@ -275,20 +278,18 @@ export async function composeOrchestrator(
       logger.error({ where, problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'defect'),
   });
 
-  const request = (incoming: IncomingMessage, response: ServerResponse): void => {
-    const path = (incoming.url ?? '').split('?', 1)[0] ?? '';
-    const { leader } = replication;
-    if (driver.core.leads || OWN_PATHS.has(path)) api.handler(incoming, response);
-    else if (leader) forwarding.forward(incoming, response, leader);
-    else refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
-  };
+  gate = new RequestGate(
+    { clock, driver, replication, forwarding, handler: api.handler, openStreams: () => api.openStreams() },
+    leadership,
+  );
+  const request = (incoming: IncomingMessage, response: ServerResponse): void => gate?.take(incoming, response);
   const server = new SecureServer({ host, port, identity: identity.replica, request, turnedAway });
   /** null, and the upgrade is refused, for whoever is no member, and where another replica leads. */
   const member = (incoming: IncomingMessage, socket: Duplex): Peer | null => {
     const peer = peerOf(incoming.socket);
     const isCertified = peer !== null && !('refused' in peer);
-    if (isCertified && !driver.core.leads) {
-      const { leader } = replication;
+    if (isCertified && !driver.core.leads && !(isOnDemand && replication.isVoter)) {
+      const leader = replication.leader ?? (isOnDemand ? replication.otherVoters[0] : null);
       refuseUpgrade(socket, 'not_leading', leader ? { 'tendril-leader': leader.url } : {});
       return null;
     }
@@ -336,6 +337,7 @@ export async function composeOrchestrator(
     renewal.stop();
     duties.close();
     replication.close();
+    gate?.close();
     membership?.close();
     await local?.close();
     await api.close();

@@ -110,7 +110,10 @@ export class ReplicaDuties {
     const { leader } = replication;
     if (replication.log.status?.role === 'leader') await moveSelf(present);
     else if (leader) await this.#askOne(leader, '/v1/replicas/move', { url: present });
-    else throw new CodedError('no_quorum');
+    else {
+      replication.log.wantLeadership(); // on demand: then there is one at the next try
+      throw new CodedError('no_quorum');
+    }
   }
 
   /** Nobody drops the last copy: a voter that holds it, too, says that it would not give it to this replica. */

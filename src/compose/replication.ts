@@ -8,6 +8,8 @@ import { WebSocketPeerLink } from '../adapters/peer/web-socket-peer-link.ts';
 import { type ChildIdentity, dialReplicaOptions } from '../adapters/tls/dial.ts';
 import type { Leader } from '../adapters/tls/leader-forwarding.ts';
 import { refuseUpgrade, replicaPeerOf, type SecureServer } from '../adapters/tls/secure-server.ts';
+import { limits } from '../core/base/limits.ts';
+import { type PeerReport, peerReportSchema } from '../core/model/peer-report.ts';
 import type { GroupView, ReplicaRecord } from '../core/model/replicas.ts';
 import type { Membership } from '../core/raft/membership.ts';
 import { quorumOf, votersOf } from '../core/raft/membership.ts';
@@ -38,6 +40,9 @@ export interface ReplicationComponents {
   readonly wanted: () => Iterable<ReplicaRecord>;
   /** The group, or who is connected, has changed. */
   readonly groupChanged: () => void;
+  /** On demand: what this replica sees of its children, and what another one, of this name, does. */
+  readonly report: () => PeerReport;
+  readonly told: (name: string, report: PeerReport) => void;
 }
 
 export class Replication {
@@ -66,7 +71,12 @@ export class Replication {
         storage: new LevelRaftStorage(join(init.directory, 'log'), init.membership),
         link: this.#link,
         frames: { encode: encodeFrame, decode: decodeFrame },
-        attachment: () => null,
+        attachment: () => (init.leadership === 'on-demand' ? encodeReport(components.report()) : null),
+        told: (name, attachment) => {
+          const report = decodeReport(attachment);
+          if (report) components.told(name, report);
+          else logger.warn({ replica: name }, 'what a replica tells of its children is not valid');
+        },
         membershipChanged: changed,
         connectionsChanged: components.groupChanged,
       },
@@ -125,6 +135,15 @@ export class Replication {
     return this.membership.some(({ id, role }) => id === this.#init.id && role === 'voter');
   }
 
+  /** Names of the replicas that there is a connection with. */
+  get connected(): readonly string[] {
+    return this.membership.filter(({ id }) => this.log.connected.has(id)).map(({ name }) => name);
+  }
+
+  replicaNamed(name: string): Leader | null {
+    return this.membership.find((replica) => replica.name === name) ?? null;
+  }
+
   view(): GroupView {
     const { log } = this;
     const { id: self } = this.#init;
@@ -163,5 +182,22 @@ export class Replication {
 
   close(): void {
     this.#keeper.close();
+  }
+}
+
+/** As many children as fit; the leader places on those it knows of. */
+function encodeReport(report: PeerReport): Uint8Array {
+  for (let { children } = report; ; children = children.slice(0, Math.floor(children.length / 2))) {
+    const bytes = Buffer.from(JSON.stringify({ ...report, children }));
+    if (bytes.length <= limits.peerAttachmentBytes) return bytes;
+  }
+}
+
+function decodeReport(attachment: Uint8Array): PeerReport | null {
+  try {
+    const parsed = peerReportSchema.safeParse(JSON.parse(new TextDecoder().decode(attachment)));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
   }
 }

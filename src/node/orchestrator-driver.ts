@@ -5,6 +5,7 @@
 import type { Result } from '../core/base/result.ts';
 import type { Leadership } from '../core/model/leadership.ts';
 import type { DownMessage } from '../core/model/messages.ts';
+import type { PeerReport } from '../core/model/peer-report.ts';
 import type { ClientRequest, RequestOutcome, RequestRefusal } from '../core/model/requests.ts';
 import type { EventView } from '../core/model/views.ts';
 import {
@@ -30,6 +31,12 @@ export interface OrchestratorDriverComponents {
   readonly onStreamRequest: (id: string) => void;
   /** Who leads has changed; the core knows already. */
   readonly leadershipChanged?: (leadership: Leadership) => void;
+  /** On demand (ADR 0010): the other replicas. */
+  readonly group?: {
+    wantLeadership(): void;
+    /** Tells whoever leads what is seen here. */
+    tell(): void;
+  };
   /** An entry of the log, or a snapshot, has been applied. */
   readonly applied?: () => void;
   /** The log cannot go on: the process should end. */
@@ -38,6 +45,8 @@ export interface OrchestratorDriverComponents {
 
 /** How often time alone is looked at: losses, expired pauses, deadlines. */
 const TICK_MS = 500;
+/** Changes that come within this time are told to the leader at once. */
+const TELL_AFTER_MS = 30;
 
 const SHUTTING_DOWN = { ok: false, error: { code: 'unavailable', what: 'shutting down', details: [] } } as const;
 
@@ -61,6 +70,8 @@ export class OrchestratorDriver {
   #nextTicket = 1;
   #stepping = false;
   #cancelTick: (() => void) | null = null;
+  #cancelTell: (() => void) | null = null;
+  readonly #isOnDemand: boolean;
   #closed = false;
   #isStarted = false;
   /** Links with children and with the parent are open: this replica leads. */
@@ -73,6 +84,7 @@ export class OrchestratorDriver {
   constructor(components: OrchestratorDriverComponents, init: OrchestratorInit) {
     this.#components = components;
     this.core = new Orchestrator(init);
+    this.#isOnDemand = init.leading === 'on-demand';
     this.#parentLink = components.parent && new ParentLink(components.parent, this.#parentListener());
   }
 
@@ -98,7 +110,7 @@ export class OrchestratorDriver {
     this.#tick();
   }
 
-  /** I5: links are open exactly while this replica leads; one change of it after the other. */
+  /** I5: links are open exactly while this replica leads, or all the time on demand; one change of it after the other. */
   #settle(): Promise<void> {
     this.#settling ??= this.#openOrCloseLinks().finally(() => {
       this.#settling = null;
@@ -108,8 +120,8 @@ export class OrchestratorDriver {
 
   async #openOrCloseLinks(): Promise<void> {
     const { downlink } = this.#components;
-    while (!this.#closed && this.#isServing !== this.core.leads) {
-      this.#isServing = this.core.leads;
+    while (!this.#closed && this.#isServing !== (this.core.leads || this.#isOnDemand)) {
+      this.#isServing = !this.#isServing;
       if (this.#isServing) {
         await downlink.open({
           received: (child, message) => this.#take({ type: 'childMessageReceived', child, message }),
@@ -134,6 +146,16 @@ export class OrchestratorDriver {
     });
   }
 
+  /** On demand: what another replica sees of its children. */
+  peerTold(peer: string, report: PeerReport): void {
+    this.#take({ type: 'peerTold', peer, report });
+  }
+
+  /** On demand: names of the replicas that there is a connection with. */
+  peersConnected(peers: readonly string[]): void {
+    this.#take({ type: 'peersConnected', peers });
+  }
+
   watch(watcher: OrchestratorWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
@@ -147,6 +169,7 @@ export class OrchestratorDriver {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelTick?.();
+    this.#cancelTell?.();
     await this.#parentLink?.close();
     await this.#components.downlink.close();
     const settling = this.#settling;
@@ -230,6 +253,12 @@ export class OrchestratorDriver {
         case 'compact':
           log.compact(encode(effect.snapshot), effect.index).catch(this.#components.onFailure);
           break;
+        case 'wantLeadership':
+          this.#components.group?.wantLeadership();
+          break;
+        case 'tellLeader':
+          this.#tellSoon();
+          break;
         case 'changed':
           changes.set(`${effect.kind}/${effect.name}`, effect);
           break;
@@ -240,6 +269,15 @@ export class OrchestratorDriver {
       }
     }
     if (changes.size > 0) for (const watcher of this.#watchers) watcher.changed([...changes.values()]);
+  }
+
+  #tellSoon(): void {
+    const { group, clock } = this.#components;
+    if (!group || this.core.leads || this.#cancelTell !== null) return;
+    this.#cancelTell = clock.startTimer(TELL_AFTER_MS, () => {
+      this.#cancelTell = null;
+      group.tell();
+    });
   }
 
   #tick(): void {

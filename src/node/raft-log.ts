@@ -11,9 +11,9 @@ import { limits } from '../core/base/limits.ts';
 import type { Random } from '../core/base/prng.ts';
 import type { Proposal } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
-import type { CommittedEntry, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
+import type { CommittedEntry, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
 import type { Membership, ReplicaId } from '../core/raft/membership.ts';
-import type { RaftMessage } from '../core/raft/messages.ts';
+import type { PeerMessage } from '../core/raft/messages.ts';
 import { Raft } from '../core/raft/raft.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log, LogListener } from '../ports/log.ts';
@@ -27,11 +27,13 @@ export interface RaftLogComponents {
   readonly link: PeerLink;
   /** Puts messages into frames, and reads them: null for what no replica would send. */
   readonly frames: {
-    encode(message: RaftMessage): Uint8Array;
-    decode(frame: Uint8Array): RaftMessage | null;
+    encode(message: PeerMessage): Uint8Array;
+    decode(frame: Uint8Array): PeerMessage | null;
   };
-  /** On demand: what this replica tells of its load with a vote. */
+  /** On demand: what this replica tells of its children, with a vote or when it is asked. */
   readonly attachment: () => Uint8Array | null;
+  /** On demand: what another one, of this name, tells. */
+  readonly told?: (name: string, attachment: Uint8Array) => void;
   readonly membershipChanged: (membership: Membership) => void;
   /** A connection with another replica began or ended. */
   readonly connectionsChanged?: () => void;
@@ -60,6 +62,8 @@ export class RaftLog implements Log {
   #term = 0;
   #leader: ReplicaId | null = null;
   #hasOwnTerm = false;
+  /** On demand: those by whose votes this replica was elected. */
+  #votes: readonly string[] = [];
   #whenLeading: () => void = () => undefined;
   /** Proposals, changes of membership and reads share one row of numbers below zero; the listener's own are from zero up. */
   #nextNumber = 1;
@@ -161,6 +165,31 @@ export class RaftLog implements Log {
     this.#takeLater({ type: 'leadershipWanted' });
   }
 
+  /** On demand: asks everyone who is there what they see of their children; answers come to `told`. */
+  ask(): void {
+    const term = this.#term;
+    for (const peer of this.#connected) this.#send(peer, { type: 'ask', term });
+  }
+
+  /** On demand: tells whoever leads what has changed here. */
+  tell(): void {
+    if (this.#leader !== null && this.#leader !== this.#init.id) this.#tellTo(this.#leader);
+  }
+
+  #tellTo(peer: ReplicaId): void {
+    const attachment = this.#components.attachment();
+    if (attachment !== null) this.#send(peer, { type: 'tell', term: this.#term, attachment });
+  }
+
+  #told({ voter, attachment }: GrantedVote): void {
+    const name = this.#nameOf(voter);
+    if (attachment !== null && name !== null) this.#components.told?.(name, attachment);
+  }
+
+  #nameOf(id: ReplicaId | null): string | null {
+    return this.#raft?.status.membership.find((replica) => replica.id === id)?.name ?? null;
+  }
+
   async compact(snapshot: Uint8Array, index: number): Promise<void> {
     assert(index <= this.#index, `a snapshot up to ${index} of a log that has delivered ${this.#index}`);
     if (this.#ended !== null) throw new CodedError('unavailable', this.#ended);
@@ -183,7 +212,9 @@ export class RaftLog implements Log {
   #received(from: ReplicaId, frame: Uint8Array): void {
     const message = this.#components.frames.decode(frame);
     if (message === null) this.#components.link.refuse(from);
-    else if (message.type !== 'voteRequest') this.#take({ type: 'messageReceived', from, message });
+    else if (message.type === 'ask') this.#tellTo(from);
+    else if (message.type === 'tell') this.#told({ voter: from, attachment: message.attachment });
+    else if (message.type !== 'voteRequest' || message.pre) this.#take({ type: 'messageReceived', from, message });
     else this.#take({ type: 'messageReceived', from, message, attachment: this.#components.attachment() });
   }
 
@@ -266,7 +297,12 @@ export class RaftLog implements Log {
         this.#reads.delete(effect.read);
         return;
       case 'leadershipChanged':
+        for (const vote of effect.votes) this.#told(vote);
+        if (effect.votes.length > 0) this.#votes = effect.votes.flatMap(({ voter }) => this.#nameOf(voter) ?? []);
         this.#leadershipChanged(effect.term, effect.leader);
+        return;
+      case 'lateVote':
+        this.#told(effect.vote);
         return;
       case 'membershipChanged':
         link.setPeers(effect.membership);
@@ -301,7 +337,7 @@ export class RaftLog implements Log {
     this.#take({ type: 'persisted', write });
   }
 
-  #send(to: ReplicaId, message: RaftMessage): void {
+  #send(to: ReplicaId, message: PeerMessage): void {
     const { link, frames } = this.#components;
     link.send(to, frames.encode(message));
   }
@@ -341,11 +377,12 @@ export class RaftLog implements Log {
   }
 
   #tellLeadership(): void {
-    const leader = this.#raft?.status.membership.find(({ id }) => id === this.#leader);
     const isElected = this.#leader === this.#init.id;
     const leads = isElected && this.#hasOwnTerm;
     // One that is elected and does not lead yet is of no use to anybody: then nobody leads.
-    this.#listener?.ready({ leads, term: this.#term, leader: isElected && !leads ? null : (leader?.name ?? null) });
+    const leader = isElected && !leads ? null : this.#nameOf(this.#leader);
+    const votes = leads && this.#init.leadership === 'on-demand' ? { votes: this.#votes } : {};
+    this.#listener?.ready({ leads, term: this.#term, leader, ...votes });
     if (leads || this.#ended !== null) this.#whenLeading();
   }
 

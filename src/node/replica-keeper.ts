@@ -4,7 +4,7 @@
  * group that is as wanted costs nothing.
  */
 import type { ReplicaRecord } from '../core/model/replicas.ts';
-import type { ReplicaId } from '../core/raft/membership.ts';
+import type { Membership, ReplicaId } from '../core/raft/membership.ts';
 import { type GroupNow, nextGroupStep } from '../core/raft/next-change.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RaftLog } from './raft-log.ts';
@@ -15,7 +15,7 @@ const PAUSE_MAX_MS = 10_000;
 
 export interface ReplicaKeeperComponents {
   readonly clock: Clock;
-  readonly log: Pick<RaftLog, 'status' | 'changeMembership' | 'transferTo'>;
+  readonly log: Pick<RaftLog, 'status' | 'changeMembership' | 'transferTo' | 'wantLeadership'>;
   readonly wanted: () => Iterable<ReplicaRecord>;
   readonly told: (message: string, details: Readonly<Record<string, string>>) => void;
 }
@@ -43,10 +43,13 @@ export class ReplicaKeeper {
     if (this.#isBusy || this.#isClosed) return;
     this.#cancelTimer();
     const now = this.#now();
-    if (now === null) return;
+    if (now === null) {
+      this.#wakePaused();
+      return;
+    }
     const step = nextGroupStep(this.#components.wanted(), now);
     if (step !== null) void this.#take(step);
-    else if (!this.#isAsWanted(now)) this.#lookLater();
+    else if (!this.#isAsWanted(now.membership)) this.#lookLater();
   }
 
   close(): void {
@@ -75,6 +78,15 @@ export class ReplicaKeeper {
     this.#pauseMs = Math.min(2 * this.#pauseMs, PAUSE_MAX_MS);
   }
 
+  /** On demand nobody leads who could take the next step: then whoever sees that it is missing does. */
+  #wakePaused(): void {
+    const { log } = this.#components;
+    const status = log.status;
+    if (!status?.isPaused || this.#isAsWanted(status.membership)) return;
+    log.wantLeadership();
+    this.#lookLater();
+  }
+
   /** null: this replica does not lead. */
   #now(): GroupNow | null {
     const status = this.#components.log.status;
@@ -83,7 +95,7 @@ export class ReplicaKeeper {
     return { self: this.#self, membership, matched, commit };
   }
 
-  #isAsWanted({ membership }: GroupNow): boolean {
+  #isAsWanted(membership: Membership): boolean {
     const wanted = [...this.#components.wanted()];
     return (
       wanted.length === membership.length &&

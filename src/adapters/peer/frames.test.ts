@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { limits } from '../../core/base/limits.ts';
 import { encodeMembership, type Membership } from '../../core/raft/membership.ts';
-import type { RaftEntry, RaftMessage } from '../../core/raft/messages.ts';
+import type { PeerMessage, RaftEntry, RaftMessage } from '../../core/raft/messages.ts';
 import { decodeFrame, encodeFrame } from './frames.ts';
 
 const whole = fc.oneof(fc.nat(300), fc.maxSafeNat());
@@ -70,7 +70,7 @@ const snapshotPiece: fc.Arbitrary<RaftMessage> = fc
 const under = (build: (term: number, earlier: number) => fc.Arbitrary<RaftMessage>) =>
   fc.tuple(whole, whole).chain(([a, b]) => build(Math.max(a, b), Math.min(a, b)));
 
-const message: fc.Arbitrary<RaftMessage> = fc.oneof(
+const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   append,
   snapshotPiece,
   under((term, lastTerm) =>
@@ -99,6 +99,8 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
   whole.map((term) => ({ type: 'timeoutNow' as const, term })),
   fc.record({ term: whole, read: whole }).map((rest) => ({ type: 'readRequest' as const, ...rest })),
   fc.record({ term: whole, read: whole, index: fc.option(whole) }).map((rest) => ({ type: 'readAnswer' as const, ...rest })),
+  whole.map((term) => ({ type: 'ask' as const, term })),
+  fc.record({ term: whole, attachment: bytes }).map((rest) => ({ type: 'tell' as const, ...rest })),
 );
 
 const heartbeat = {

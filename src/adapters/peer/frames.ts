@@ -23,7 +23,7 @@ import {
   VOTERS_MAX,
   votersOf,
 } from '../../core/raft/membership.ts';
-import type { RaftEntry, RaftMessage, SnapshotHead } from '../../core/raft/messages.ts';
+import type { PeerMessage, RaftEntry, RaftMessage, SnapshotHead } from '../../core/raft/messages.ts';
 import { ByteReader } from './byte-reader.ts';
 import { ByteWriter, INTEGER_BYTES_MAX } from './byte-writer.ts';
 
@@ -40,7 +40,9 @@ const TYPES = [
   'timeoutNow',
   'readRequest',
   'readAnswer',
-] as const satisfies readonly RaftMessage['type'][];
+  'ask',
+  'tell',
+] as const satisfies readonly PeerMessage['type'][];
 const ENTRY_KINDS = ['data', 'membership', 'blank'] as const satisfies readonly RaftEntry['kind'][];
 
 /** More than all fields of fixed size of any message. */
@@ -62,7 +64,7 @@ const membershipSchema = z
     z.refine((list) => votersOf(list).length > 0 && votersOf(list).length <= VOTERS_MAX),
   );
 
-export function encodeFrame(message: RaftMessage): Uint8Array {
+export function encodeFrame(message: PeerMessage): Uint8Array {
   const membership = message.type === 'snapshotPiece' ? encodeMembership(message.head.membership) : null;
   const writer = new ByteWriter(FIELDS_BYTES + contentBytes(message) + (membership?.length ?? 0));
   writer.byte(TYPES.indexOf(message.type));
@@ -105,6 +107,11 @@ export function encodeFrame(message: RaftMessage): Uint8Array {
       writer.integer(message.read);
       if (message.index !== null) writer.integer(message.index);
       break;
+    case 'ask':
+      break;
+    case 'tell':
+      writer.bytes(message.attachment);
+      break;
     default:
       unreachable(message);
   }
@@ -112,7 +119,7 @@ export function encodeFrame(message: RaftMessage): Uint8Array {
 }
 
 /** null for what no replica would send. */
-export function decodeFrame(frame: Uint8Array): RaftMessage | null {
+export function decodeFrame(frame: Uint8Array): PeerMessage | null {
   if (frame.length > limits.peerFrameBytes) return null;
   const reader = new ByteReader(new Uint8Array(frame)); // W3: a small entry must not keep a socket's whole buffer
   const type = TYPES[reader.byte()];
@@ -121,7 +128,7 @@ export function decodeFrame(frame: Uint8Array): RaftMessage | null {
   return reader.isDone ? message : null;
 }
 
-function contentBytes(message: RaftMessage): number {
+function contentBytes(message: PeerMessage): number {
   switch (message.type) {
     case 'append':
       return message.entries.reduce((sum, { data }) => sum + data.length + ENTRY_FIELDS_BYTES, 0);
@@ -129,6 +136,8 @@ function contentBytes(message: RaftMessage): number {
       return message.data.length;
     case 'vote':
       return (message.attachment?.length ?? 0) + 3 * (message.leader?.length ?? 0);
+    case 'tell':
+      return message.attachment.length;
     default:
       return 0;
   }
@@ -147,7 +156,7 @@ function writeAppend(writer: ByteWriter, message: Message<'append'>): void {
   }
 }
 
-function readMessage(reader: ByteReader, type: RaftMessage['type'], term: number): RaftMessage {
+function readMessage(reader: ByteReader, type: PeerMessage['type'], term: number): PeerMessage {
   switch (type) {
     case 'voteRequest': {
       const [pre, transfer] = readFlags(reader, 2);
@@ -178,6 +187,10 @@ function readMessage(reader: ByteReader, type: RaftMessage['type'], term: number
       const [hasIndex] = readFlags(reader, 1);
       return { type, term, read: reader.integer(), index: hasIndex ? reader.integer() : null };
     }
+    case 'ask':
+      return { type, term };
+    case 'tell':
+      return { type, term, attachment: reader.bytes(limits.peerAttachmentBytes) };
     default:
       return unreachable(type);
   }

@@ -1,6 +1,7 @@
 /**
  * Hands a request that came to the wrong replica to the leader, whole, and its answer back, streams included. The
- * user's token goes along and is judged there; this end is only a wire. What was forwarded once is not forwarded again.
+ * user's token goes along and is judged there; this end is only a wire. It never goes in a circle, nor far: a learner's
+ * voter may have to forward once more.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
@@ -8,10 +9,11 @@ import { ERRORS, type ErrorCode } from '../../core/model/errors.ts';
 import type { ReplicaId } from '../../core/raft/membership.ts';
 import { type ChildIdentity, dialReplicaOptions } from './dial.ts';
 
-/** The name of the replica that forwarded it. */
+/** The names of the replicas that forwarded it. */
 const FORWARDED = 'tendril-forwarded-by';
 /** Those of one connection only (RFC 9110, section 7.6.1). */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const HOPS_MAX = 2;
 const CONNECTIONS = 64;
 /** As long as an honest answer may take to begin; a change of leaders ends it sooner. */
 const ANSWER_TIMEOUT_MS = 35_000;
@@ -35,7 +37,8 @@ export class LeaderForwarding {
   }
 
   forward(request: IncomingMessage, response: ServerResponse, leader: Leader): void {
-    if (request.headers[FORWARDED] !== undefined) {
+    const hops = [request.headers[FORWARDED] ?? []].flat().join(',').split(',').filter(Boolean);
+    if (hops.length >= HOPS_MAX || hops.includes(this.#self)) {
       refuse(response, 'not_leading', leader.url);
       return;
     }
@@ -48,7 +51,7 @@ export class LeaderForwarding {
         method: request.method,
         path: request.url,
         agent: this.#agentTo(leader),
-        headers: { ...passedOn(request.headers), [FORWARDED]: this.#self },
+        headers: { ...passedOn(request.headers), [FORWARDED]: [...hops, this.#self].join(',') },
         timeout: ANSWER_TIMEOUT_MS,
       },
       (answer) => {

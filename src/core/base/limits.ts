@@ -102,8 +102,8 @@ export const limits = {
   peerFrameBytes: 4 * 1024 * 1024 + 64 * 1024,
   /** Bytes waiting for a replica that does not read: all that Raft has on the way, and the batch that went past it. More is dropped. */
   peerOutgoingBytes: 24 * 1024 * 1024,
-  /** What a voter tells of its load along with its vote: some numbers. */
-  peerAttachmentBytes: 4 * 1024,
+  /** What a replica tells of its children along with its vote: a hundred nodes of some labels, with what they run. */
+  peerAttachmentBytes: 256 * 1024,
   /** A membership as it travels: all replicas with names and addresses at their longest. */
   peerMembershipBytes: 32 * 1024,
   /** Snapshots are written in pieces of this size, so that proposals do not wait for a whole one. */

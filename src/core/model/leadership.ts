@@ -7,6 +7,8 @@ export interface Leadership {
   readonly term: number;
   /** Name of the replica that leads, as far as this one knows. */
   readonly leader: string | null;
+  /** On demand: names of the replicas whose votes it came to lead by. */
+  readonly votes?: readonly string[];
 }
 
 /** Of the only replica there is. */

@@ -7,8 +7,11 @@
  *  O2. What a child says of an instance counts only if it said so knowing the version at which it was given
  *      that instance (`knows`): an old REFUSED must not undo a new placement.
  *  O3. A gap in the sequence of reports ends the session: the child says hello again and tells everything.
+ *  O4. Of a child that has its link with another replica (`via`), that replica's word counts, the latest heard; while
+ *      there is a connection with it, its children are not silent: it would have said so.
  */
 import type { Hello, InstanceReport, Report } from '../model/messages.ts';
+import type { PeerReport } from '../model/peer-report.ts';
 import type { Summary } from '../model/summary.ts';
 import type { InstanceRecord } from './state.ts';
 
@@ -36,6 +39,8 @@ export interface Link {
   lastHeardMs: number;
   /** Whether it was heard since this orchestrator started. */
   seen: boolean;
+  /** On demand: name of the replica that has its link; null: this one. */
+  via: string | null;
 }
 
 interface Refusal {
@@ -50,6 +55,8 @@ export class Observed {
   readonly links = new Map<string, Link>();
   /** By instance, then by child. */
   readonly #refusals = new Map<string, Map<string, Refusal>>();
+  /** By replica. */
+  readonly #loads = new Map<string, number>();
   #refusalsCheckedMs = 0;
   readonly #isInstance: (id: string) => boolean;
 
@@ -72,6 +79,7 @@ export class Observed {
       runs: new Map(),
       lastHeardMs: startedAtMs,
       seen: false,
+      via: null,
     };
     this.links.set(child, link);
     return link;
@@ -93,6 +101,7 @@ export class Observed {
   }
 
   helloReceived(link: Link, hello: Hello, sameEpoch: boolean, nowMs: number): void {
+    link.via = null;
     link.session = hello.session;
     link.sequence = 0;
     link.version = sameEpoch ? hello.version : 0;
@@ -187,6 +196,71 @@ export class Observed {
     }
     this.#refusalsCheckedMs = nowMs;
     return expired;
+  }
+
+  /** What this replica tells others of the children that have their links with it. */
+  peerReport(nowMs: number): PeerReport {
+    const own = [...this.links].filter(([, link]) => link.via === null && link.session !== null && link.summary !== null);
+    const summaries = own.flatMap(([, { summary }]) => summary ?? []);
+    const nodes = summaries.reduce((sum, summary) => sum + summary.nodes, 0);
+    return {
+      load: nodes === 0 ? 0 : summaries.reduce((sum, summary) => sum + summary.load * summary.nodes, 0) / nodes,
+      children: own.flatMap(([name, { session, software, version, summary, instances, runs, lastHeardMs }]) => {
+        if (session === null || summary === null) return [];
+        const runningForMs = Object.fromEntries([...runs].map(([id, { sinceMs }]) => [id, Math.max(0, nowMs - sinceMs)]));
+        const heardAgoMs = Math.max(0, nowMs - lastHeardMs);
+        return [{ name, session, software, version, summary, instances: [...instances.values()], runningForMs, heardAgoMs }];
+      }),
+    };
+  }
+
+  /** O4. `isMember`: whether there is such a child. True if any of it is news. */
+  peerTold(peer: string, report: PeerReport, nowMs: number, isMember: (name: string) => boolean): boolean {
+    let isNews = false;
+    const there = new Set<string>();
+    for (const child of report.children) {
+      if (!isMember(child.name)) continue;
+      there.add(child.name);
+      const link = this.link(child.name, nowMs);
+      const heardMs = nowMs - child.heardAgoMs;
+      if (link.via === null && link.session !== null && link.lastHeardMs >= heardMs) continue;
+      isNews = true;
+      link.via = peer;
+      link.session = child.session;
+      link.software = child.software;
+      link.version = child.version;
+      link.sentVersion = child.version;
+      link.summary = child.summary;
+      link.lastHeardMs = heardMs;
+      link.seen = true;
+      link.instances.clear();
+      link.runs.clear();
+      for (const instance of child.instances) {
+        if (!this.#isInstance(instance.id)) continue;
+        link.instances.set(instance.id, instance);
+        const runningForMs = child.runningForMs[instance.id];
+        if (instance.state === 'RUNNING' && runningForMs !== undefined)
+          link.runs.set(instance.id, { restarts: instance.restarts, sinceMs: nowMs - runningForMs });
+      }
+    }
+    for (const [name, link] of this.links) {
+      if (link.via !== peer || there.has(name) || link.session === null) continue;
+      link.session = null;
+      isNews = true;
+    }
+    this.#loads.set(peer, report.load);
+    return isNews;
+  }
+
+  /** O4. */
+  presume(connected: ReadonlySet<string>, nowMs: number): void {
+    for (const link of this.links.values())
+      if (link.via !== null && link.session !== null && connected.has(link.via)) link.lastHeardMs = nowMs;
+  }
+
+  /** As the replica of this name last told; 0 while it has not. */
+  loadOf(peer: string): number {
+    return this.#loads.get(peer) ?? 0;
   }
 
   forgetInstance(instance: string): void {

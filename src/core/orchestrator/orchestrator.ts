@@ -13,7 +13,8 @@
  *  I3. Reading time changes nothing: all that depends on it happens in `timePassed`.
  *  I4. A child is silent only for time in which this orchestrator listened.
  *  I5. What is observed is observed while leading: whoever loses the lead forgets it and ends its links, and whoever
- *      takes it begins with nothing observed and gives children time to come.
+ *      takes it begins with nothing observed and gives children time to come. On demand every replica observes its own
+ *      children all the time, and tells the others of them (O4).
  */
 import { must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -21,7 +22,8 @@ import type { Random } from '../base/prng.ts';
 import type { DecidedBy } from '../model/decisions.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { DownMessage, InstanceReport, UpMessage } from '../model/messages.ts';
-import type { ReplicaRecord } from '../model/replicas.ts';
+import type { PeerReport } from '../model/peer-report.ts';
+import type { Leadership as LeadershipMode, ReplicaRecord } from '../model/replicas.ts';
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
 import type { EventView, RefusalView } from '../model/views.ts';
@@ -51,6 +53,10 @@ export type OrchestratorInput =
     }
   | { readonly type: 'childMessageReceived'; readonly child: string; readonly message: UpMessage }
   | { readonly type: 'childLinkClosed'; readonly child: string }
+  /** On demand: what another replica sees of its children. */
+  | { readonly type: 'peerTold'; readonly peer: string; readonly report: PeerReport }
+  /** On demand: names of the replicas that there is a connection with. */
+  | { readonly type: 'peersConnected'; readonly peers: readonly string[] }
   | { readonly type: 'uplinkOpened'; readonly session: string }
   | { readonly type: 'uplinkMessageReceived'; readonly message: Extract<DownMessage, { type: 'desired' }> }
   | { readonly type: 'uplinkClosed' }
@@ -64,6 +70,10 @@ export type OrchestratorEffect =
   | { readonly type: 'sendToParent'; readonly message: UpMessage }
   | { readonly type: 'restartUplink'; readonly reason: string }
   | { readonly type: 'compact'; readonly snapshot: string; readonly index: number }
+  /** On demand: there is something to decide, and nobody leads. */
+  | { readonly type: 'wantLeadership' }
+  /** On demand: another replica leads, and what is seen here has changed. */
+  | { readonly type: 'tellLeader' }
   /** Something that a view shows has changed. */
   | { readonly type: 'changed'; readonly kind: 'service' | 'instance' | 'child'; readonly name: string }
   | { readonly type: 'happened'; readonly event: EventView };
@@ -79,6 +89,8 @@ export interface OrchestratorInit {
   readonly entriesPerSnapshot: number;
   /** Of decision records. */
   readonly hash: Hash;
+  /** How replicas decide who leads; default standing. */
+  readonly leading?: LeadershipMode | undefined;
   /** This replica, for the group that it founds; without it the log's replicas are nobody's business here. */
   readonly replica?: Pick<ReplicaRecord, 'id' | 'name' | 'url' | 'publicKeyFingerprint'> | undefined;
 }
@@ -116,6 +128,10 @@ export class Orchestrator {
   readonly #refusalTexts = new WeakMap<readonly RefusalView[], string>();
   /** Children whose heartbeat is overdue. */
   readonly #late = new Set<string>();
+  /** On demand: replicas that there is a connection with. */
+  #peers: ReadonlySet<string> = new Set();
+  /** On demand: leadership is wanted here, and nobody has it yet. */
+  #isWanting = false;
   readonly #upward = new UpwardStatus();
   readonly #events: EventView[] = [];
   #nextEvent = 1;
@@ -141,6 +157,17 @@ export class Orchestrator {
     return { index: this.#index, snapshotIndex: this.#snapshotIndex };
   }
 
+  /** On demand: what this replica tells the others. */
+  peerReport(nowMs: number): PeerReport {
+    return this.#observed.peerReport(nowMs);
+  }
+
+  /** On demand: the replica that the node of this instance has its link with; null: this one, or none that is known. */
+  replicaOf(instance: string): string | null {
+    const child = this.#state.instances.get(instance)?.child ?? null;
+    return child === null ? null : (this.#observed.links.get(child)?.via ?? null);
+  }
+
   viewContext(nowMs: number): ViewContext {
     return { state: this.#state, observed: this.#observed, refusals: this.#refusals, nowMs };
   }
@@ -161,6 +188,7 @@ export class Orchestrator {
     this.#effects = [];
     this.#take(input);
     if (this.#leadership.leads) this.#decide();
+    else if (this.#isOnDemand && this.#leadership.leader === null) this.#wantToDecide();
     this.#speakToParent();
     return this.#effects;
   }
@@ -201,12 +229,21 @@ export class Orchestrator {
         return;
       case 'childLinkClosed': {
         const link = this.#observed.links.get(input.child);
-        if (link) link.session = null;
+        if (link?.via !== null) return; // another replica has it by now
+        link.session = null;
+        this.#effects.push({ type: 'tellLeader' });
         this.#upward.capacityChanged();
         this.#changed('child', input.child);
         this.#upward.touchAll(this.#state);
         return;
       }
+      case 'peerTold':
+        this.#peerTold(input.peer, input.report);
+        return;
+      case 'peersConnected':
+        this.#observed.presume(this.#peers, this.#nowMs); // up to now
+        this.#peers = new Set(input.peers);
+        return;
       case 'uplinkOpened':
         this.#effects.push({
           type: 'sendToParent',
@@ -243,16 +280,45 @@ export class Orchestrator {
     this.#leadership = leadership;
     if (before.leader !== null && !led) this.#hasFollowed = true;
     this.#isReady = true;
-    if (led && !leadership.leads) this.#forgetObserved(); // I5; the driver ends the links
+    if (this.#isOnDemand) {
+      this.#isWanting = false;
+      for (const key of this.#waiting) this.#dirty.add(key);
+      if (this.#startedAtMs === 0) this.#beginToObserve();
+    } else if (led && !leadership.leads) this.#forgetObserved(); // I5; the driver ends the links
     if (led || !leadership.leads) return;
-    this.#forgetObserved();
-    this.#startedAtMs = this.#nowMs;
+    if (!this.#isOnDemand) {
+      this.#forgetObserved();
+      this.#beginToObserve();
+    }
     this.#unseenLostAfterMs = this.#hasFollowed ? UNSEEN_AFTER_TAKEOVER_MS : UNSEEN_LOST_AFTER_MS;
     if (this.#state.epoch === '') this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
     const { replica } = this.#init;
     if (replica && this.#state.replicas.size === 0) this.#propose({ type: 'foundGroup', replica });
+    for (const key of this.#state.services.keys()) this.#touch(key);
+  }
+
+  #beginToObserve(): void {
+    this.#startedAtMs = this.#nowMs;
     for (const child of this.#state.members.keys()) this.#observed.link(child, this.#startedAtMs);
     for (const key of this.#state.services.keys()) this.#touch(key);
+  }
+
+  get #isOnDemand(): boolean {
+    return this.#init.leading === 'on-demand';
+  }
+
+  #peerTold(peer: string, report: PeerReport): void {
+    const isNews = this.#observed.peerTold(peer, report, this.#nowMs, (name) => this.#state.members.has(name));
+    if (!isNews) return;
+    this.#capacityGrew = true;
+    for (const { name } of report.children) {
+      if (!this.#state.members.has(name)) continue;
+      this.#changed('child', name);
+      for (const instance of this.#state.instancesOn(name)) {
+        this.#touch(instance.service);
+        this.#changed('instance', instance.id);
+      }
+    }
   }
 
   #forgetObserved(): void {
@@ -334,12 +400,12 @@ export class Orchestrator {
     const link = this.#observed.links.get(child);
     this.#changed('child', child);
     if (!member) {
-      if (link?.session)
+      if (link?.session && link.via === null)
         this.#effects.push({ type: 'sendToChild', child, message: this.#farewell(link.session, link.sentVersion) });
       this.#observed.forgetChild(child);
       return;
     }
-    if (link?.session) this.#sendDesired(child, link.session, link.sentVersion, false);
+    if (link?.session && link.via === null) this.#sendDesired(child, link.session, link.sentVersion, false);
   }
 
   /**
@@ -360,7 +426,7 @@ export class Orchestrator {
   }
 
   #childMessageReceived(child: string, message: UpMessage): void {
-    if (!this.#leadership.leads) {
+    if (!this.#leadership.leads && !this.#isOnDemand) {
       this.#effects.push({ type: 'disconnectChild', child }); // I5: on its way when the lead was lost
       return;
     }
@@ -384,6 +450,7 @@ export class Orchestrator {
       this.#upward.touchAll(this.#state);
       this.#happened({ level: 'info', subject: `${member.record.kind}/${child}`, message: 'connected' });
       this.#changed('child', child);
+      this.#effects.push({ type: 'tellLeader' });
       return;
     }
     if (message.session !== link.session) return;
@@ -403,6 +470,8 @@ export class Orchestrator {
       this.#upward.capacityChanged();
       this.#changed('child', child);
     }
+    if (message.summary || message.changed.length > 0 || message.gone.length > 0 || link.version > known.version)
+      this.#effects.push({ type: 'tellLeader' });
     for (const report of message.changed) this.#instanceReported(child, report);
     for (const id of message.gone) if (this.#state.instances.get(id)?.child === child) this.#instanceHeardOf(id);
   }
@@ -438,13 +507,14 @@ export class Orchestrator {
   }
 
   #timePassed(): void {
-    if (!this.#leadership.leads) return;
+    if (!this.#leadership.leads && !this.#isOnDemand) return;
+    this.#observed.presume(this.#peers, this.#nowMs);
     for (const [child, link] of this.#observed.links) {
       // A service may have less patience than it takes to be silent: from the first missed heartbeat on, ask each.
       const late = this.#nowMs - link.lastHeardMs > 2 * this.#init.heartbeatMs;
       if (!late && !this.#late.delete(child)) continue;
       if (late) this.#late.add(child);
-      if (isSilent(link.lastHeardMs, this.#nowMs) && link.session !== null) {
+      if (isSilent(link.lastHeardMs, this.#nowMs) && link.session !== null && link.via === null) {
         // The connection may linger half-open; what comes next on it must be a hello.
         link.session = null;
         this.#effects.push({ type: 'disconnectChild', child });
@@ -454,6 +524,7 @@ export class Orchestrator {
       }
       for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
     }
+    if (this.#isWanting) this.#effects.push({ type: 'wantLeadership' }); // asked again: the first may have come to nothing
     for (const instance of this.#state.moving) this.#dirty.add(instance.service);
     for (const instance of this.#state.instancesAwaitingProof()) this.#dirty.add(instance.service);
     for (const service of this.#state.services.values()) if (service.specs.size > 1) this.#dirty.add(service.key); // updating
@@ -470,12 +541,32 @@ export class Orchestrator {
 
   /** I1: decides for all services concerned, in one entry. */
   #decide(): void {
-    if (this.#deciding !== null || this.#dirty.size === 0 || this.#state.epoch === '') return;
+    if (this.#deciding !== null) return;
+    const decisions = this.#nextDecisions();
+    if (decisions.length === 0) return;
+    this.#deciding = this.#propose({ type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions });
+  }
+
+  /**
+   * On demand, while nobody leads: if there was something to decide as far as is seen here, this replica becomes the
+   * gateway for it. What it decides then, it decides on what the votes bring.
+   */
+  #wantToDecide(): void {
+    if (this.#isWanting) return;
+    const touched = new Set(this.#dirty);
+    if (this.#nextDecisions().length === 0) return;
+    for (const key of touched) this.#dirty.add(key);
+    this.#isWanting = true;
+    this.#effects.push({ type: 'wantLeadership' });
+  }
+
+  #nextDecisions(): Decision[] {
+    if (this.#dirty.size === 0 || this.#state.epoch === '') return [];
     const dirty = this.#dirty;
     this.#dirty = new Set();
     let number = this.#state.nextNumber;
     this.#placer.beginRound(this.#nowMs);
-    const decisions = [...dirty].reduce<Decision[]>((sofar, key) => {
+    return [...dirty].reduce<Decision[]>((sofar, key) => {
       const service = this.#state.services.get(key);
       if (!service) return sofar;
       if (sofar.length >= limits.decisionsPerRound) {
@@ -507,8 +598,6 @@ export class Orchestrator {
       sofar.push(...steps);
       return sofar;
     }, []);
-    if (decisions.length === 0) return;
-    this.#deciding = this.#propose({ type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions });
   }
 
   /** Many instances share one list of reasons, which has an item for each child: its text is made once. */
@@ -525,8 +614,12 @@ export class Orchestrator {
 
   /** As records of decisions name it. */
   #decider(): DecidedBy {
-    const { term, leader } = this.#leadership;
-    return { term, leader: leader ?? this.#init.name, votes: [] };
+    const { term, leader, votes = [] } = this.#leadership;
+    const loads = votes.map((voter) => ({
+      voter,
+      load: voter === leader ? this.#observed.peerReport(this.#nowMs).load : this.#observed.loadOf(voter),
+    }));
+    return { term, leader: leader ?? this.#init.name, votes: loads };
   }
 
   #upwardStatus(): ChildStatus {

@@ -88,6 +88,8 @@ export type RaftEffect =
       readonly leader: ReplicaId | null;
       readonly votes: readonly GrantedVote[];
     }
+  /** On demand: a vote that came after the election was won; what it tells counts all the same. */
+  | { readonly type: 'lateVote'; readonly vote: GrantedVote }
   | { readonly type: 'membershipChanged'; readonly membership: Membership };
 
 export interface CommittedEntry extends RaftEntry {

@@ -21,6 +21,17 @@ export interface SnapshotHead {
   readonly bytes: number;
 }
 
+/**
+ * What replicas say besides Raft, on demand: what each sees of its children. `ask` is answered with `tell`; whoever
+ * follows a leader tells it of changes. Nothing of it is promised to be durable, or to arrive.
+ */
+export type GroupTalk =
+  | { readonly type: 'ask'; readonly term: number }
+  | { readonly type: 'tell'; readonly term: number; readonly attachment: Uint8Array };
+
+/** All that travels between replicas. */
+export type PeerMessage = RaftMessage | GroupTalk;
+
 export type RaftMessage =
   | {
       readonly type: 'voteRequest';

@@ -18,6 +18,8 @@ export class Progress {
   isActive = true;
   /** ... and between the last two looks. */
   #wasActive = true;
+  /** The commit index, as far as it has been told of what it has. */
+  commitTold = 0;
   /** The last round of reads that it has confirmed. */
   round = 0;
   /** In `probe`: one message is on the way. */

@@ -482,6 +482,8 @@ export class Raft {
   }
 
   #voteReceived(from: ReplicaId, message: Message<'vote'>): void {
+    if (this.#role === 'leader' && message.granted && !message.pre && message.attachment !== null)
+      this.#effects.push({ type: 'lateVote', vote: { voter: from, attachment: message.attachment } });
     const asked = this.#role === 'candidate' ? !message.pre && message.term === this.#hard.term : message.pre;
     if ((this.#role !== 'candidate' && this.#role !== 'preCandidate') || !asked) return;
     if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign
@@ -599,6 +601,7 @@ export class Raft {
       return;
     }
     for (const [id, progress] of this.#progress) this.#replicate(id, progress);
+    this.#tellCommit();
     if (votersOf(this.#memberships.current).length === 1 && isVoter(this.#memberships.current, this.#init.id)) {
       this.#reads.confirmAll(this.#ownCommit());
       this.#answerReads();
@@ -618,6 +621,13 @@ export class Raft {
       id === this.#init.id ? this.#durable : (this.#progress.get(id)?.match ?? 0),
     );
     if (reached > this.#commit && this.#log.termAt(reached) === this.#hard.term) this.#commit = reached;
+  }
+
+  /** On demand whoever is chosen acts as soon as it knows; standing, the next message is soon enough. */
+  #tellCommit(): void {
+    if (this.#init.leadership === 'standing') return;
+    for (const [id, progress] of this.#progress)
+      if (progress.commitTold < Math.min(this.#commit, progress.match)) this.#heartbeat(id, progress, false);
   }
 
   /** A leader that is no voter any more goes when that is committed (4.2.2), and leaves its place to whoever has most. */
@@ -668,6 +678,7 @@ export class Raft {
 
   /** From where the logs are known to agree, so that it never fails. */
   #heartbeat(to: ReplicaId, progress: Progress, pause: boolean): void {
+    progress.commitTold = Math.max(progress.commitTold, Math.min(this.#commit, progress.match));
     const previousTerm = this.#log.termAt(progress.match);
     if (previousTerm !== null) this.#sendAppend(to, { previousIndex: progress.match, previousTerm, entries: [], pause });
     else this.#sendAppend(to, { previousIndex: 0, previousTerm: 0, entries: [], pause });

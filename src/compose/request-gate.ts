@@ -1,0 +1,150 @@
+/**
+ * Which replica answers a request. Under standing leadership the leader does, and every other replica is a wire to it.
+ * On demand the replica that gets one is the gateway (Messina, section 4): with nobody leading it takes the lead itself,
+ * and with a live leader it forwards. Reading takes no leadership then: the others are asked what they see.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding.ts';
+import type { Leadership } from '../core/model/replicas.ts';
+import type { OrchestratorDriver } from '../node/orchestrator-driver.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Replication } from './replication.ts';
+
+/** What each replica answers itself, with or without a leader. */
+const OWN_PATHS = new Set([
+  '/v1/health',
+  '/v1/ca',
+  '/v1/renew',
+  '/v1/replicas',
+  '/v1/replicas/renew',
+  '/v1/replicas/secrets',
+  '/openapi.json',
+]);
+/** How long a gateway tries to come to lead: some elections, with back-off where several try at once. */
+const LEAD_PATIENCE_MS = 8_000;
+/** How long a reader waits for what the others see. */
+const GATHER_MS = 300;
+/** While a stream is open at a replica that does not lead, the others are asked this often. */
+const GATHER_EVERY_MS = 1_000;
+
+export interface RequestGateComponents {
+  readonly clock: Clock;
+  readonly driver: OrchestratorDriver;
+  readonly replication: Replication;
+  readonly forwarding: LeaderForwarding;
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly openStreams: () => number;
+}
+
+export class RequestGate {
+  readonly #components: RequestGateComponents;
+  readonly #leadership: Leadership;
+  /** Those who wait for a leader, or for what others tell. */
+  readonly #waiting = new Set<() => void>();
+  /** Replicas that have not told yet what they see. */
+  #untold = new Set<string>();
+  #cancelGathering: (() => void) | null = null;
+
+  constructor(components: RequestGateComponents, leadership: Leadership) {
+    this.#components = components;
+    this.#leadership = leadership;
+  }
+
+  take(request: IncomingMessage, response: ServerResponse): void {
+    const { driver, replication, forwarding, handler } = this.#components;
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const holder = this.#holderOf(path);
+    if (holder) forwarding.forward(request, response, holder);
+    else if (driver.core.leads || OWN_PATHS.has(path)) handler(request, response);
+    else if (replication.leader) forwarding.forward(request, response, replication.leader);
+    else if (this.#leadership === 'standing') refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
+    else void this.#serveOnDemand(request, response);
+  }
+
+  /** Who leads has changed, or who is there. */
+  groupChanged(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** Another replica has told what it sees. */
+  told(name: string): void {
+    this.#untold.delete(name);
+    if (this.#untold.size === 0) this.groupChanged();
+  }
+
+  close(): void {
+    this.#cancelGathering?.();
+    this.groupChanged();
+  }
+
+  async #serveOnDemand(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { driver, replication, forwarding, handler } = this.#components;
+    if (request.method === 'GET') {
+      await this.#gather();
+      handler(request, response);
+      this.#gatherWhileStreaming();
+      return;
+    }
+    // A learner cannot lead: a voter that it knows of can.
+    const voter = replication.isVoter ? null : replication.otherVoters.find(({ id }) => replication.log.connected.has(id));
+    if (voter) {
+      forwarding.forward(request, response, voter);
+      return;
+    }
+    await this.#leadOrFollow();
+    if (driver.core.leads) handler(request, response);
+    else if (replication.leader) forwarding.forward(request, response, replication.leader);
+    else refuse(response, 'no_quorum', null);
+  }
+
+  /** Until this replica leads or knows who does. */
+  #leadOrFollow(): Promise<void> {
+    const { driver, replication } = this.#components;
+    const isSettled = () => driver.core.leads || replication.leader !== null;
+    replication.log.wantLeadership();
+    return this.#until(isSettled, LEAD_PATIENCE_MS);
+  }
+
+  /** Until everyone who is there has told what it sees. */
+  #gather(): Promise<void> {
+    const { replication } = this.#components;
+    this.#untold = new Set(replication.connected);
+    replication.log.ask();
+    return this.#until(() => this.#untold.size === 0, GATHER_MS);
+  }
+
+  #gatherWhileStreaming(): void {
+    const { clock, openStreams, driver } = this.#components;
+    if (this.#cancelGathering !== null) return;
+    this.#cancelGathering = clock.startTimer(GATHER_EVERY_MS, () => {
+      this.#cancelGathering = null;
+      if (openStreams() === 0) return;
+      if (!driver.core.leads) this.#components.replication.log.ask();
+      this.#gatherWhileStreaming();
+    });
+  }
+
+  #until(condition: () => boolean, patienceMs: number): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#waiting.delete(look);
+        cancelTimer();
+        resolve();
+      };
+      const look = () => {
+        if (condition()) done();
+      };
+      const cancelTimer = this.#components.clock.startTimer(patienceMs, done);
+      this.#waiting.add(look);
+    });
+  }
+
+  /** On demand: what an instance writes is read from the replica that its node has its link with. */
+  #holderOf(path: string) {
+    if (this.#leadership === 'standing') return null;
+    const [, id] = /^\/v1\/instances\/([^/]+)\/logs$/.exec(path) ?? [];
+    const via = id === undefined ? null : this.#components.driver.core.replicaOf(decodeURIComponent(id));
+    return via === null ? null : this.#components.replication.replicaNamed(via);
+  }
+}
