@@ -179,6 +179,7 @@ export class TendrilProcess {
   instances(): InstanceProcess[] {
     if (this.#uid === null) return [];
     return findProcesses({ TENDRIL_NODE: this.#uid }, null)
+      .filter(({ environment }) => environment.has('TENDRIL_INSTANCE'))
       .map(({ pid, environment }) => ({ pid, instance: environment.get('TENDRIL_INSTANCE') ?? '' }))
       .sort((a, b) => a.pid - b.pid);
   }
