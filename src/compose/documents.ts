@@ -1,5 +1,7 @@
 /** What a node keeps in its data directory besides its log: who it is, in files that only it can read. */
 import * as z from 'zod/mini';
+import { ADDRESS_PATTERN } from '../core/base/addresses.ts';
+import { limits } from '../core/base/limits.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { LEADERSHIPS, REPLICA_ROLES } from '../core/model/replicas.ts';
 import { labelsSchema, nameSchema, PLACEMENT_POLICIES, positionSchema } from '../core/model/service.ts';
@@ -43,6 +45,9 @@ const profileSchema = z.object({
 export type Profile = z.output<typeof profileSchema>;
 
 const PROFILE = 'node.json';
+/** Apart from the settings, for it comes from the parent, at any time. */
+const PARENT_URLS = 'parent-urls.json';
+const parentUrlsSchema = z.array(z.string().check(z.maxLength(limits.addressLength), z.regex(ADDRESS_PATTERN)));
 
 export async function readProfile(store: Store): Promise<Profile | null> {
   const text = await readText(store, PROFILE);
@@ -56,6 +61,20 @@ export async function readProfile(store: Store): Promise<Profile | null> {
 
 export function writeProfile(store: Store, profile: Profile): Promise<void> {
   return writeText(store, PROFILE, `${JSON.stringify(profile, null, 2)}\n`);
+}
+
+/** Where the parent's replicas were last; none is known where nothing sensible is written: the parent tells anew. */
+export async function readParentUrls(store: Store): Promise<readonly string[]> {
+  const text = await readText(store, PARENT_URLS);
+  try {
+    return parentUrlsSchema.parse(JSON.parse(text ?? '[]'));
+  } catch {
+    return [];
+  }
+}
+
+export function writeParentUrls(store: Store, urls: readonly string[]): Promise<void> {
+  return writeText(store, PARENT_URLS, `${JSON.stringify(urls, null, 2)}\n`);
 }
 
 export async function readText(store: Store, name: string): Promise<string | null> {

@@ -30,6 +30,7 @@ export async function composeEngine(
     readonly profile: Profile;
     readonly directory: string;
     readonly software: string;
+    /** Asked at every start of an instance. */
     readonly parentHost: string;
     readonly dockerHost: string | undefined;
     readonly onStreamRequest: (id: string) => void;

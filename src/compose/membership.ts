@@ -5,6 +5,7 @@ import { MqttUplink } from '../adapters/mqtt/uplink.ts';
 import { makeKey } from '../adapters/tls/certificate-request.ts';
 import { type ChildIdentity, dialOptions } from '../adapters/tls/dial.ts';
 import { validityOf } from '../adapters/tls/fingerprint.ts';
+import { Addresses } from '../core/base/addresses.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ChildKind } from '../core/model/membership.ts';
 import type { ParentLinkComponents } from '../node/parent-link.ts';
@@ -12,7 +13,7 @@ import { Renewal } from '../node/renewal.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
-import { readText, writeText } from './documents.ts';
+import { readParentUrls, readText, writeParentUrls, writeText } from './documents.ts';
 import { systemRandom } from './random.ts';
 
 const KEY = 'member-key.pem';
@@ -35,6 +36,7 @@ export async function join(
   const keyPem = known ?? (await makeKey());
   if (known === null) await writeText(store, KEY, keyPem);
   const answer = await joinParent({ ...wish, keyPem });
+  if ((await readParentUrls(store)).length > 0) await writeParentUrls(store, []); // of another parent
   await writeText(store, PARENT_CA, answer.caPem);
   await writeText(store, CERTIFICATE, answer.certificatePem);
   return { url: wish.url, name: answer.orchestratorName, ...(answer.broker === undefined ? {} : { broker: answer.broker }) };
@@ -42,6 +44,8 @@ export async function join(
 
 export interface Membership {
   readonly link: ParentLinkComponents;
+  /** Of the parent's replicas the one that the link is with; without a link, the one that is dialled next. */
+  parentUrl(): string;
   /** A connection to the parent under the name that it asked for. */
   dialBack(id: string): Promise<Duplex>;
   close(): void;
@@ -53,14 +57,23 @@ export async function openMembership(
 ): Promise<Membership> {
   const { store, clock, logger } = components;
   let identity = await readIdentity(store);
-  const { url, broker } = init.parent;
+  const { broker } = init.parent;
+  const given = new URL(init.parent.url).origin;
+  const replicas = new Addresses({ given, known: (await readParentUrls(store)).filter(isUsable), random: systemRandom });
+  let remembering = Promise.resolve();
+  const told = (urls: readonly string[]) => {
+    if (!replicas.told(urls.filter(isUsable))) return;
+    remembering = remembering
+      .then(() => writeParentUrls(store, replicas.all))
+      .catch((error) => logger.warn({ problem: problemOf(error) }, 'the addresses of the orchestrator could not be kept'));
+  };
   const renewal = new Renewal(
     {
       clock,
       random: systemRandom,
       renew: async () => {
         const { renewAtParent } = await import('../adapters/tls/join-client.ts');
-        identity = await renewAtParent(url, identity);
+        identity = await inTurn(replicas.all, (url) => renewAtParent(url, identity));
         await writeText(store, CERTIFICATE, identity.certificatePem);
         logger.info(
           { validUntil: new Date(validityOf(identity.certificatePem).notAfterMs).toISOString() },
@@ -73,22 +86,46 @@ export async function openMembership(
     validityOf(identity.certificatePem),
   );
   renewal.start();
-  const mqttUrl = broker ?? `${url.replace(/^https:/, 'wss:').replace(/\/$/, '')}/mqtt`;
   const warn = (message: string, details: Readonly<Record<string, string | number>>) => logger.warn(details, message);
   return {
     link: {
       uplink: new MqttUplink(
-        { clock, random: systemRandom, warn },
-        { url: mqttUrl, name: init.name, tls: () => dialOptions(identity) },
+        { clock, warn },
+        {
+          addresses: broker === undefined ? replicas : new Addresses({ given: broker, random: systemRandom }),
+          name: init.name,
+          tls: () => dialOptions(identity),
+        },
       ),
       newSessionId: () => randomBytes(9).toString('base64url'),
+      told,
     },
+    parentUrl: () => replicas.present,
     dialBack: async (id) => {
       const { dialBack } = await import('../adapters/streams/dial-back.ts');
-      return dialBack(url, id, dialOptions(identity));
+      return inTurn(replicas.all, (url) => dialBack(url, id, dialOptions(identity)));
     },
     close: () => renewal.stop(),
   };
+}
+
+/** The schema has seen to its form; whether it is a host that can be is known here. */
+function isUsable(url: string): boolean {
+  return URL.canParse(url);
+}
+
+/** With the first that it works with. Rejects with the reason of the one that was tried first. */
+async function inTurn<T>(urls: readonly string[], attempt: (url: string) => Promise<T>): Promise<T> {
+  let first: unknown = null;
+  for (const url of urls) {
+    try {
+      return await attempt(url);
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      first ??= error;
+    }
+  }
+  throw first;
 }
 
 async function readIdentity(store: Store): Promise<ChildIdentity> {

@@ -275,7 +275,9 @@ async function runWorker(profile: Profile, wishes: UpWishes, context: RunContext
       profile,
       directory,
       software,
-      parentHost: new URL(profile.parent.url).hostname,
+      get parentHost() {
+        return new URL(membership.parentUrl()).hostname;
+      },
       dockerHost: wishes.dockerHost,
       onStreamRequest: (id) => {
         membership.dialBack(id).then(

@@ -7,6 +7,8 @@ export interface ParentLinkComponents {
   readonly uplink: Uplink;
   /** Names a session; never the same twice, not even over restarts. */
   readonly newSessionId: () => string;
+  /** The parent says where its replicas are, the leader first. */
+  readonly told?: (orchestrators: readonly string[]) => void;
 }
 
 export interface ParentLinkListener {
@@ -31,8 +33,12 @@ export class ParentLink {
         this.#listener.opened(this.#components.newSessionId());
       },
       received: (message) => {
-        if (message.type === 'stream') this.#listener.streamRequested(message.id);
-        else this.#listener.desiredReceived(message);
+        if (message.type === 'stream') {
+          this.#listener.streamRequested(message.id);
+          return;
+        }
+        if (message.orchestrators) this.#components.told?.(message.orchestrators);
+        this.#listener.desiredReceived(message);
       },
       closed: (reason, silentMs = 0) => {
         this.#listener.closed(reason, silentMs);

@@ -7,6 +7,7 @@ import { MqttUplink } from '../../src/adapters/mqtt/uplink.ts';
 import { systemClock } from '../../src/adapters/system-clock/clock.ts';
 import type { DialOptions } from '../../src/adapters/tls/dial.ts';
 import { Prng } from '../../src/core/base/prng.ts';
+import { addressesOf } from '../rig/addresses.ts';
 import { BrokerPort } from '../rig/broker-port.ts';
 import { Certificates } from '../rig/certificates.ts';
 import { Mosquitto } from '../rig/mosquitto.ts';
@@ -71,7 +72,7 @@ async function embeddedWorld(): Promise<WireWorld> {
   const url = (child: string): string => `wss://localhost:${proxies.get(child)?.port}/mqtt`;
   return {
     downlink: broker,
-    uplink: (name) => new MqttUplink(components, { url: url(name), name, tls: () => identityOf(name) }),
+    uplink: (name) => new MqttUplink(components, { addresses: addressesOf(url(name)), name, tls: () => identityOf(name) }),
     cut: (child) => proxies.get(child)?.cut(),
     say: (child, topic, payload) => say(url(child), child, topic, payload),
     dropped: () => broker.counters.droppedInvalid,
@@ -102,7 +103,7 @@ async function mosquittoWorld(): Promise<WireWorld> {
   });
   return {
     downlink,
-    uplink: (name) => new MqttUplink(components, { url: url(name), name, tls: () => identityOf(name) }),
+    uplink: (name) => new MqttUplink(components, { addresses: addressesOf(url(name)), name, tls: () => identityOf(name) }),
     cut: (child) => proxies.get(child)?.cut(),
     say: (child, topic, payload) => say(url(child), child, topic, payload),
     dropped: () => downlink.counters.droppedInvalid,

@@ -8,17 +8,17 @@
  *      received again. What was under way when a session ended is lost, and the listener knows (U2).
  *  B3. Everything travels with QoS 1, so that nothing overtakes: MQTT orders messages per QoS only (MQTT 3.1.1,
  *      section 4.6), and brokers drop QoS 0 first when they are full.
- *  B4. The pauses between dials grow with every failure and with every session that did not last.
+ *  B4. A session that lasted and broke is dialled again at once, where it was. After a dial that failed, a session that
+ *      did not last, and one that fell silent it is the next address's turn; after all of them there is a pause, which
+ *      grows (core/base/addresses.ts). Dials that fail are told round by round, not one by one.
  */
 import { MqttClient } from 'mqtt';
+import type { Addresses } from '../../core/base/addresses.ts';
 import { limits } from '../../core/base/limits.ts';
-import type { Random } from '../../core/base/prng.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { openTransport, type TlsOptions, type Transport } from './transport.ts';
+import { openTransport, parseAddress, type TlsOptions, type Transport } from './transport.ts';
 
-/** The longest, with half as much again by chance, stays below the patience of an orchestrator that has just restarted (30 s). */
-const PAUSES_MS = [200, 500, 1_000, 2_000, 4_000, 8_000, 15_000] as const;
-/** A session that lasted this long was a good one: the next pause is the shortest again. */
+/** A session that lasted this long was a good one. */
 const LASTING_MS = 20_000;
 const DIAL_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -28,11 +28,10 @@ const SILENCE_MS = 10_000;
 
 export interface BrokerLinkComponents {
   readonly clock: Clock;
-  readonly random: Random;
 }
 
 export interface BrokerLinkOptions {
-  readonly url: URL;
+  readonly addresses: Addresses;
   readonly clientId: string;
   readonly subscriptions: readonly string[];
   /** Published by the broker when the link breaks, and by the link itself when it is closed in good order. */
@@ -46,11 +45,12 @@ export interface BrokerLinkOptions {
 export interface BrokerLinkListener {
   opened(): void;
   received(topic: string, payload: Buffer): void;
-  /** Also after a dial that failed: then no `opened` came before. `silentMs`: how long the broker had said nothing. */
+  /** Also after a round of dials that failed: then no `opened` came before. `silentMs`: how long the broker had said nothing. */
   closed(reason: string, silentMs: number): void;
 }
 
 interface Session {
+  readonly host: string;
   readonly client: MqttClient;
   readonly transport: Transport;
   openedAtMs: number | null;
@@ -60,6 +60,8 @@ interface Session {
   cancelWatch: (() => void) | null;
   /** Why it ends, where that is known better than from the transport. */
   reason: string | null;
+  /** Whether it ends because nothing was heard: whoever does not answer now will not a moment later. */
+  fellSilent: boolean;
 }
 
 export class BrokerLink {
@@ -67,11 +69,14 @@ export class BrokerLink {
   readonly #options: BrokerLinkOptions;
   readonly #listener: BrokerLinkListener;
   #session: Session | null = null;
-  #failures = 0;
+  /** Why this round's dials have failed, by address. */
+  readonly #problems = new Map<string, string>();
   #cancelTimer: () => void = () => undefined;
   #wanted = false;
 
+  /** Throws `invalid_request` for what is no address. */
   constructor(components: BrokerLinkComponents, options: BrokerLinkOptions, listener: BrokerLinkListener) {
+    parseAddress(options.addresses.present);
     this.#components = components;
     this.#options = options;
     this.#listener = listener;
@@ -110,13 +115,17 @@ export class BrokerLink {
     session.cancelWatch = clock.startTimer(leftMs, () => {
       session.cancelWatch = null;
       if (this.#session !== session || session.unacknowledged === 0) return;
-      if (clock.nowMs() - Math.max(session.heardAtMs, fromMs) >= SILENCE_MS)
-        this.#fail(session, `${this.#options.url.host} stopped answering`);
+      if (clock.nowMs() - Math.max(session.heardAtMs, fromMs) >= SILENCE_MS) this.#fellSilent(session);
       else this.#watchSilence(session, fromMs);
     });
   }
 
-  /** Ends this session; the next dial follows after a pause. */
+  #fellSilent(session: Session): void {
+    session.fellSilent = true;
+    this.#fail(session, `${session.host} stopped answering`);
+  }
+
+  /** Ends this session; the next dial follows. */
   reopen(reason: string): void {
     if (this.#session) this.#fail(this.#session, reason);
   }
@@ -144,7 +153,8 @@ export class BrokerLink {
   }
 
   #dial(): void {
-    const { url, clientId, will, tls, keepaliveS } = this.#options;
+    const { addresses, clientId, will, tls, keepaliveS } = this.#options;
+    const url = parseAddress(addresses.present);
     const transport = openTransport(url, tls());
     const client = new MqttClient(() => transport.stream, {
       clientId,
@@ -161,6 +171,7 @@ export class BrokerLink {
       timerVariant: 'native',
     });
     const session: Session = {
+      host: url.host,
       client,
       transport,
       openedAtMs: null,
@@ -168,14 +179,13 @@ export class BrokerLink {
       unacknowledged: 0,
       cancelWatch: null,
       reason: null,
+      fellSilent: false,
     };
     this.#session = session;
     transport.stream.on('data', () => {
       session.heardAtMs = this.#components.clock.nowMs();
     });
-    this.#cancelTimer = this.#components.clock.startTimer(DIAL_TIMEOUT_MS, () =>
-      this.#fail(session, `${url.host} did not answer within ${DIAL_TIMEOUT_MS / 1000} s`),
-    );
+    this.#watchDial(session, addresses.connectMs);
     client.on('connect', () => this.#subscribe(session));
     client.on('message', (topic, payload, packet) => {
       // Within a clean session a repetition always follows its original.
@@ -184,22 +194,35 @@ export class BrokerLink {
     client.on('error', (error) => {
       const refused = /^Connection refused: /.test(error.message);
       if (refused) session.reason ??= `${url.host} refused the session: ${error.message.replace('Connection refused: ', '')}`;
-      else if (error.message === 'Keepalive timeout') session.reason ??= `${url.host} stopped answering`;
+      else if (error.message === 'Keepalive timeout') this.#fellSilent(session);
       else if (!('code' in error)) session.reason ??= error.message;
       transport.stream.destroy();
     });
     client.on('close', () => this.#ended(session));
   }
 
+  /** `connectMs`: by when there has to be somebody at all, where there are others to turn to. */
+  #watchDial(session: Session, connectMs: number | null): void {
+    const { clock } = this.#components;
+    const giveUp = (afterMs: number) => this.#fail(session, `${session.host} did not answer within ${afterMs / 1000} s`);
+    this.#cancelTimer = clock.startTimer(connectMs ?? DIAL_TIMEOUT_MS, () => {
+      if (connectMs === null) giveUp(DIAL_TIMEOUT_MS);
+      else if (!session.transport.reached()) giveUp(connectMs);
+      else this.#cancelTimer = clock.startTimer(DIAL_TIMEOUT_MS - connectMs, () => giveUp(DIAL_TIMEOUT_MS));
+    });
+  }
+
   #subscribe(session: Session): void {
     session.client.subscribe([...this.#options.subscriptions], { qos: 1 }, (error, granted) => {
       if (this.#session !== session) return;
       if (error || granted?.some(({ qos }) => qos > 2)) {
-        this.#fail(session, `${this.#options.url.host} refused the subscription`);
+        this.#fail(session, `${session.host} refused the subscription`);
         return;
       }
       this.#cancelTimer();
       session.openedAtMs = this.#components.clock.nowMs();
+      this.#problems.clear();
+      this.#options.addresses.serves();
       this.#listener.opened();
     });
   }
@@ -215,13 +238,28 @@ export class BrokerLink {
     this.#session = null;
     this.#cancelTimer();
     session.cancelWatch?.();
-    const { clock, random } = this.#components;
+    const { clock } = this.#components;
+    const { addresses } = this.#options;
     const lasted = session.openedAtMs !== null && clock.nowMs() - session.openedAtMs >= LASTING_MS;
-    this.#failures = lasted ? 1 : this.#failures + 1;
-    const pauseMs = PAUSES_MS[Math.min(this.#failures, PAUSES_MS.length) - 1] ?? 0;
+    const reason = session.reason ?? this.#explain(session);
+    if (session.openedAtMs === null) this.#problems.set(addresses.present, reason);
+    if (lasted) addresses.lasted();
+    const next =
+      lasted && !session.fellSilent
+        ? { pauseMs: addresses.soonMs(), roundOver: false }
+        : addresses.failed(session.transport.leader());
     session.client.end(true);
-    if (this.#wanted) this.#cancelTimer = clock.startTimer(pauseMs * (0.5 + random.next()), () => this.#dial());
-    this.#listener.closed(session.reason ?? this.#explain(session), clock.nowMs() - session.heardAtMs);
+    if (this.#wanted) this.#cancelTimer = clock.startTimer(next.pauseMs, () => this.#dial());
+    const silentMs = clock.nowMs() - session.heardAtMs;
+    if (session.openedAtMs !== null) this.#listener.closed(reason, silentMs);
+    else if (next.roundOver) this.#roundFailed(silentMs);
+  }
+
+  /** In the order of the addresses, so that it reads the same as after the last round, if it is. */
+  #roundFailed(silentMs: number): void {
+    const reasons = [...this.#problems].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, reason]) => reason);
+    this.#problems.clear();
+    this.#listener.closed(reasons.join('; '), silentMs);
   }
 
   #explain(session: Session): string {

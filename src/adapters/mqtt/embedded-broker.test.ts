@@ -3,12 +3,12 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { desired, hello, report } from '../../../test/conformance/uplink.ts';
+import { addressesOf } from '../../../test/rig/addresses.ts';
 import { BrokerPort } from '../../../test/rig/broker-port.ts';
 import { Certificates } from '../../../test/rig/certificates.ts';
 import { Heard } from '../../../test/rig/heard.ts';
 import { TcpProxy } from '../../../test/rig/tcp-proxy.ts';
 import { limits } from '../../core/base/limits.ts';
-import { Prng } from '../../core/base/prng.ts';
 import { systemClock } from '../system-clock/clock.ts';
 import type { ChildIdentity } from '../tls/dial.ts';
 import { dialOptions } from '../tls/dial.ts';
@@ -83,8 +83,8 @@ function closing(client: MqttClient): Promise<void> {
 async function node(identity: ChildIdentity, name: string, at: number = port.number, keepaliveS?: number) {
   const heard = new Heard<string>();
   const uplink = new MqttUplink(
-    { clock: systemClock, random: new Prng(1), warn: () => undefined },
-    { url: `wss://localhost:${at}/mqtt`, name, tls: () => dialOptions(identity), keepaliveS },
+    { clock: systemClock, warn: () => undefined },
+    { addresses: addressesOf(`https://localhost:${at}`), name, tls: () => dialOptions(identity), keepaliveS },
   );
   closers.push(() => uplink.close());
   uplink.open({

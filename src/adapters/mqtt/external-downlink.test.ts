@@ -1,6 +1,7 @@
 import mqtt from 'mqtt';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { desired, hello } from '../../../test/conformance/uplink.ts';
+import { addressesOf } from '../../../test/rig/addresses.ts';
 import { Certificates } from '../../../test/rig/certificates.ts';
 import { Heard } from '../../../test/rig/heard.ts';
 import { Mosquitto } from '../../../test/rig/mosquitto.ts';
@@ -32,7 +33,11 @@ beforeEach(async () => {
   wire = await TcpProxy.open(() => mosquitto.port);
   child = new Heard();
   parent = new Heard();
-  uplink = new MqttUplink(components, { url: `mqtts://localhost:${mosquitto.port}`, name: 'n1', tls: () => node });
+  uplink = new MqttUplink(components, {
+    addresses: addressesOf(`mqtts://localhost:${mosquitto.port}`),
+    name: 'n1',
+    tls: () => node,
+  });
   let session = 0;
   uplink.open({
     opened: () => {

@@ -6,33 +6,48 @@
  * without orchestrator for an open link. When its own link breaks, messages may be lost in either direction;
  * coming back it names itself anew, and every child begins a new session.
  */
+import { Addresses } from '../../core/base/addresses.ts';
+import type { Random } from '../../core/base/prng.ts';
 import { type DownMessage, type UpMessage, upMessageSchema } from '../../core/model/messages.ts';
 import type { Downlink, DownlinkListener } from '../../ports/uplink.ts';
-import { BrokerLink } from './broker-link.ts';
+import { BrokerLink, type BrokerLinkComponents } from './broker-link.ts';
 import { ChildOrder } from './child-order.ts';
 import { decode, encode, newCounters, type UplinkCounters, type Warn } from './payload.ts';
 import { PARENT_TOPIC, parseUpTopic, topicOf, topicOfAll, UP_TOPICS } from './topics.ts';
-import { parseAddress } from './transport.ts';
-import type { MqttUplinkComponents, MqttUplinkOptions } from './uplink.ts';
+import type { TlsOptions } from './transport.ts';
+
+export interface ExternalDownlinkComponents extends BrokerLinkComponents {
+  readonly random: Random;
+  readonly warn: Warn;
+}
+
+export interface ExternalDownlinkOptions {
+  /** `mqtts://host:port` */
+  readonly url: string;
+  /** The orchestrator's, which is its client id at the broker. */
+  readonly name: string;
+  /** Asked at every dial. */
+  readonly tls: () => TlsOptions;
+  readonly keepaliveS?: number | undefined;
+}
 
 export class ExternalDownlink implements Downlink {
   readonly counters: UplinkCounters = newCounters();
-  readonly #components: MqttUplinkComponents;
+  readonly #components: ExternalDownlinkComponents;
   readonly #link: BrokerLink;
   readonly #order = new ChildOrder();
   readonly #warn: Warn;
   #listener: DownlinkListener | null = null;
   #firstDialDone: () => void = () => undefined;
 
-  /** `options.name` is its client id at the broker. */
-  constructor(components: MqttUplinkComponents, options: MqttUplinkOptions) {
-    const { name, tls, keepaliveS } = options;
+  constructor(components: ExternalDownlinkComponents, options: ExternalDownlinkOptions) {
+    const { url, name, tls, keepaliveS } = options;
     this.#components = components;
     this.#warn = components.warn;
     this.#link = new BrokerLink(
       components,
       {
-        url: parseAddress(options.url),
+        addresses: new Addresses({ given: url, random: components.random }),
         tls,
         keepaliveS,
         clientId: name,

@@ -1,14 +1,17 @@
 /**
- * A TLS connection as a byte stream for MQTT: `wss://host:port/mqtt` to an orchestrator, `mqtts://host:port`
- * to a broker that the operator runs. Turns what goes wrong on it into words for a person.
+ * A TLS connection as a byte stream for MQTT: to an orchestrator (`https://host:port`, where its broker is at `/mqtt`,
+ * or that as `wss://host:port/mqtt`), or to a broker that the operator runs (`mqtts://host:port`). Turns what goes
+ * wrong on it into words for a person.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { WebSocket } from 'ws';
+import { ADDRESS_PATTERN } from '../../core/base/addresses.ts';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError, ERRORS, type ErrorCode } from '../../core/model/errors.ts';
+import { LEADER_HEADER } from '../../core/model/leadership.ts';
 import { streamOf } from './web-socket-stream.ts';
 
 /** What the composer gives for a dial: authority, own certificate and key, and how to know the other end. */
@@ -16,16 +19,22 @@ export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'checkS
 
 export interface Transport {
   readonly stream: Duplex;
+  /** Whether there is a machine that has taken the connection. */
+  reached(): boolean;
+  /** Who leads, in the words of a replica that does not. */
+  leader(): string | null;
   /** Why it ended or never came about, as far as known by now. */
   explain(): string;
 }
 
-/** Where to dial. Throws `invalid_request` for an address that is neither `wss://` nor `mqtts://`. */
+const PROTOCOLS: readonly string[] = ['https:', 'wss:', 'mqtts:'];
+
+/** Where to dial. Throws `invalid_request` for what is no such address. */
 export function parseAddress(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || (url.protocol !== 'wss:' && url.protocol !== 'mqtts:') || url.hostname === '')
-    throw new CodedError('invalid_request', `${text} is not an address such as wss://host:7443/mqtt or mqtts://host:8883`);
-  return url;
+  if (url === null || !PROTOCOLS.includes(url.protocol) || url.hostname === '')
+    throw new CodedError('invalid_request', `${text} is not an address such as https://host:7443 or mqtts://host:8883`);
+  return url.protocol === 'https:' ? new URL(`wss://${url.host}/mqtt`) : url;
 }
 
 export function openTransport(url: URL, tls: TlsOptions): Transport {
@@ -43,7 +52,7 @@ export function openTransport(url: URL, tls: TlsOptions): Transport {
   const faults = new Faults(url.host, socket);
   const stream = webSocket ? overWebSocket(url, socket, faults) : socket;
   stream.on('error', (error) => faults.note(error));
-  return { stream, explain: () => faults.explain() };
+  return { stream, reached: () => faults.reached, leader: () => faults.leader, explain: () => faults.explain() };
 }
 
 function overWebSocket(url: URL, socket: TLSSocket, faults: Faults): Duplex {
@@ -54,7 +63,7 @@ function overWebSocket(url: URL, socket: TLSSocket, faults: Faults): Duplex {
   });
   webSocket.once('unexpected-response', (_request, response) => {
     readRefusal(response, (code) => {
-      faults.refused(response.statusCode ?? 0, code);
+      faults.refused(response.statusCode ?? 0, code, code === 'not_leading' ? leaderIn(response) : null);
       webSocket.terminate();
     });
   });
@@ -84,6 +93,12 @@ function codeOf(text: string): ErrorCode | null {
   return Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : null;
 }
 
+function leaderIn({ headers }: IncomingMessage): string | null {
+  const leader = headers[LEADER_HEADER];
+  if (typeof leader !== 'string' || leader.length > limits.addressLength) return null;
+  return ADDRESS_PATTERN.test(leader) && URL.canParse(leader) ? leader : null;
+}
+
 /** Alerts by which a TLS peer says that it does not take our certificate (RFC 8446, section 6.2). */
 const REFUSAL_ALERT =
   /ALERT_(BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)|CERTIFICATE_REQUIRED/;
@@ -99,6 +114,8 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
 class Faults {
   readonly #where: string;
   readonly #socket: TLSSocket;
+  reached = false;
+  leader: string | null = null;
   #secured = false;
   #first: NodeJS.ErrnoException | null = null;
   #refusal = '';
@@ -106,6 +123,9 @@ class Faults {
   constructor(where: string, socket: TLSSocket) {
     this.#where = where;
     this.#socket = socket;
+    socket.once('connect', () => {
+      this.reached = true;
+    });
     socket.once('secureConnect', () => {
       this.#secured = true;
     });
@@ -117,7 +137,8 @@ class Faults {
   }
 
   /** The other end answered, and did not grant the link. */
-  refused(status: number, code: ErrorCode | null): void {
+  refused(status: number, code: ErrorCode | null, leader: string | null): void {
+    this.leader = leader;
     const reason = code === null ? '' : ` (${code}): ${ERRORS[code].message}. ${ERRORS[code].hint}`;
     this.#refusal = `with HTTP status ${status}${reason}`;
   }

@@ -1,10 +1,10 @@
 import { createServer } from 'node:net';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { hello } from '../../../test/conformance/uplink.ts';
+import { addressesOf } from '../../../test/rig/addresses.ts';
 import { BrokerPort } from '../../../test/rig/broker-port.ts';
 import { Certificates } from '../../../test/rig/certificates.ts';
 import { Heard } from '../../../test/rig/heard.ts';
-import { Prng } from '../../core/base/prng.ts';
 import { systemClock } from '../system-clock/clock.ts';
 import type { DialOptions } from '../tls/dial.ts';
 import { EmbeddedBroker } from './embedded-broker.ts';
@@ -41,7 +41,7 @@ afterEach(async () => {
 
 function dial(tls: () => DialOptions, url = `wss://localhost:${port.number}/mqtt`) {
   const heard = new Heard<string>();
-  const uplink = new MqttUplink({ clock: systemClock, random: new Prng(1), warn: () => undefined }, { url, name: 'n1', tls });
+  const uplink = new MqttUplink({ clock: systemClock, warn: () => undefined }, { addresses: addressesOf(url), name: 'n1', tls });
   uplinks.push(uplink);
   uplink.open({
     opened: () => heard.push('opened'),

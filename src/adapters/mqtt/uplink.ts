@@ -1,9 +1,10 @@
 /**
- * A child's end of the uplink, over MQTT: to the broker inside its orchestrator (`wss://`), or to one that the
- * operator runs (`mqtts://`). An orchestrator's own broker is there exactly when the orchestrator is; with
- * another one the link counts as open only while the orchestrator has said that it listens.
+ * A child's end of the uplink, over MQTT: to the broker inside that replica of its orchestrator which leads
+ * (`https://`), or to one that the operator runs (`mqtts://`). An orchestrator's own broker is there exactly when the
+ * orchestrator is; with another one the link counts as open only while the orchestrator has said that it listens.
  */
 import * as z from 'zod/mini';
+import type { Addresses } from '../../core/base/addresses.ts';
 import { type DownMessage, downMessageSchema, type UpMessage } from '../../core/model/messages.ts';
 import type { Uplink, UplinkListener } from '../../ports/uplink.ts';
 import { BrokerLink, type BrokerLinkComponents } from './broker-link.ts';
@@ -16,8 +17,8 @@ export interface MqttUplinkComponents extends BrokerLinkComponents {
 }
 
 export interface MqttUplinkOptions {
-  /** `wss://host:port/mqtt` or `mqtts://host:port`. */
-  readonly url: string;
+  /** `https://host:port` of the orchestrator's replicas, or `mqtts://host:port`. */
+  readonly addresses: Addresses;
   /** The child's name: the common name of its certificate. */
   readonly name: string;
   /** Asked at every dial. */
@@ -40,16 +41,15 @@ export class MqttUplink implements Uplink {
   #open = false;
 
   constructor(components: MqttUplinkComponents, options: MqttUplinkOptions) {
-    const { name, tls, keepaliveS } = options;
-    const url = parseAddress(options.url);
+    const { addresses, name, tls, keepaliveS } = options;
     this.#name = name;
     this.#warn = components.warn;
-    this.#external = url.protocol === 'mqtts:';
+    this.#external = parseAddress(addresses.present).protocol === 'mqtts:';
     const topics = [topicOf(name, 'desired'), topicOf(name, 'stream'), topicOf(name, 'close')];
     this.#link = new BrokerLink(
       components,
       {
-        url,
+        addresses,
         tls,
         keepaliveS,
         clientId: name,

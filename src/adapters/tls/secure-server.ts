@@ -210,14 +210,14 @@ function refuseRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
   else refuseUpgrade(socket, 'invalid_request');
 }
 
-/** The answer to an upgrade that is not granted. Whoever does not read it is cut off all the same. */
+/** The answer to an upgrade that is not granted. Whoever does not read it is cut off all the same. `headers`: besides, as `LEADER_HEADER`. */
 export function refuseUpgrade(socket: Duplex, code: ErrorCode, headers: Readonly<Record<string, string>> = {}): void {
   const { status, message, hint } = ERRORS[code];
   const body = JSON.stringify({ error: { code, message, hint, details: [] } });
-  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `HTTP/1.1 ${status} ${code}\r\nConnection: close\r\nContent-Type: application/json\r\n${more.join('')}`;
+  const own = { Connection: 'close', 'Content-Type': 'application/json', 'Content-Length': String(Buffer.byteLength(body)) };
+  const lines = Object.entries({ ...headers, ...own }).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.on('error', () => socket.destroy());
-  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status} ${code}\r\n${lines.join('')}\r\n${body}`, () => socket.destroy());
 }
 
 /** A child that was pinned to another authority does not say so: it hangs up. */

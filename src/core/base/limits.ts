@@ -47,6 +47,10 @@ export const limits = {
   uplinkMessageBytes: 4 * 1024 * 1024,
   /** Bytes waiting for a child, parent or watcher that does not read; at twice the largest message its link is cut. */
   uplinkOutgoingBytes: 8 * 1024 * 1024,
+  /** Addresses of one orchestrator's replicas that its children and users keep: as many as a group has. */
+  orchestratorAddresses: 32,
+  /** Characters of such an address: the longest host name and a port, twice. */
+  addressLength: 512,
   /** Connections of one certificate that only watch, beside the node's own. */
   uplinkWatchers: 8,
   /** Assignments in one `desired` message. */

@@ -16,3 +16,6 @@ export const ALONE: Leadership = { leads: true, term: 1, leader: null };
 
 /** Of a proposal that is not answered by its entry: whether it will never be delivered, or nobody here can know. */
 export type ProposalFate = 'never' | 'unknown';
+
+/** Of an answer by a replica that does not lead: the URL of the one that does, where it is known. */
+export const LEADER_HEADER = 'tendril-leader';

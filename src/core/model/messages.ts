@@ -11,6 +11,7 @@
  * names another session is stale and dropped.
  */
 import * as z from 'zod/mini';
+import { ADDRESS_PATTERN } from '../base/addresses.ts';
 import { limits } from '../base/limits.ts';
 import { INSTANCE_STATES } from './instance-state.ts';
 import { nameSchema, serviceSpecSchema } from './service.ts';
@@ -104,6 +105,12 @@ export const desiredSchema = z.strictObject({
   unset: z.array(instanceId).check(z.maxLength(limits.instances)),
   /** How often the child lets itself be heard when nothing changes. */
   heartbeatMs: z.int().check(z.minimum(100), z.maximum(3_600_000)),
+  /** Where the parent's replicas are, the leader first: with the first answer to a hello, and again when it changes. */
+  orchestrators: z.optional(
+    z
+      .array(z.string().check(z.maxLength(limits.addressLength), z.regex(ADDRESS_PATTERN)))
+      .check(z.minLength(1), z.maxLength(limits.orchestratorAddresses)),
+  ),
 });
 export type Desired = z.output<typeof desiredSchema>;
 
