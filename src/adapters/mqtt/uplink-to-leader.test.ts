@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { hello } from '../../../test/conformance/uplink.ts';
+import { desired, hello } from '../../../test/conformance/uplink.ts';
 import { addressesOf } from '../../../test/rig/addresses.ts';
 import { BrokerPort } from '../../../test/rig/broker-port.ts';
 import { Certificates } from '../../../test/rig/certificates.ts';
@@ -11,6 +11,7 @@ import { freePort } from '../../../test/rig/free-port.ts';
 import { Heard } from '../../../test/rig/heard.ts';
 import { TcpProxy } from '../../../test/rig/tcp-proxy.ts';
 import type { Addresses } from '../../core/base/addresses.ts';
+import { ParentLink } from '../../node/parent-link.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { systemClock } from '../system-clock/clock.ts';
 import { type DialOptions, dialOptions } from '../tls/dial.ts';
@@ -35,6 +36,8 @@ afterEach(async () => {
 class Replica {
   readonly heard = new Heard<string>();
   port: BrokerPort;
+  /** What it tells its children of where replicas are. */
+  orchestrators: readonly string[] | null = null;
   #broker: EmbeddedBroker;
 
   private constructor(port: BrokerPort, broker: EmbeddedBroker) {
@@ -56,7 +59,11 @@ class Replica {
 
   #listen(): Promise<void> {
     return this.#broker.open({
-      received: (child, message) => this.heard.push(`${child} ${message.type}`),
+      received: (child, message) => {
+        this.heard.push(`${child} ${message.type}`);
+        const { orchestrators } = this;
+        if (orchestrators) this.#broker.send(child, { ...desired(message.session, 0), orchestrators: [...orchestrators] });
+      },
       closed: (child) => this.heard.push(`${child} closed`),
     });
   }
@@ -162,6 +169,37 @@ it('finds the new leader when the old one dies, and the old one when that leads 
   expect(heard.all.filter(opened)).toEqual([first, second, first].map(({ url }) => `opened ${url}`));
   // Each loss is told once; what was tried on the way from one leader to the next is not.
   expect(heard.all.map((event) => opened(event))).toEqual([true, false, true, false, true]);
+});
+
+it('finds replicas of which it has only been told', async () => {
+  const [joined, leader, heir] = [await Replica.open(), await Replica.open(), await Replica.open()];
+  joined.follow(leader);
+  heir.follow(null);
+  leader.orchestrators = [leader, joined, heir].map(({ url }) => url);
+  const addresses = addressesOf(joined.url);
+  const told = new Heard<readonly string[]>();
+  const link = new ParentLink(
+    {
+      uplink: new MqttUplink({ clock, warn: () => undefined }, { addresses, name: 'n1', tls: () => tls }),
+      newSessionId: () => 's1',
+      told: (orchestrators) => {
+        addresses.told(orchestrators);
+        told.push(orchestrators);
+      },
+    },
+    {
+      opened: (session) => link.send(hello(session)),
+      desiredReceived: () => undefined,
+      streamRequested: () => undefined,
+      closed: () => undefined,
+    },
+  );
+  closing.push(() => link.close());
+  link.open();
+  expect(await told.until(1)).toEqual([leader.orchestrators]);
+  heir.lead();
+  await Promise.all([leader.die(), joined.die()]);
+  await heir.heard.until(1, saidHello);
 });
 
 it('keeps up with a leader that moves back and forth', async () => {
