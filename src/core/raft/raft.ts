@@ -827,6 +827,8 @@ export class Raft {
   #answerAppend(to: ReplicaId, message: Message<'append'> | Message<'snapshotPiece'>, success: boolean, index: number): void {
     const isAppend = message.type === 'append';
     const hint = success || !isAppend ? index : this.#log.lastWithin(index, message.previousTerm);
+    // What is durable already needs no wait for a disk that writes something later: a heartbeat asks for a sign of life only.
+    const after = success && index <= this.#durable ? 0 : this.#thisWrite();
     this.#send(
       to,
       {
@@ -839,7 +841,7 @@ export class Raft {
         round: isAppend ? message.round : 0,
         sentAtMs: isAppend ? message.sentAtMs : this.#nowMs,
       },
-      this.#thisWrite(),
+      after,
     );
   }
 
