@@ -18,6 +18,7 @@ import { createApi } from '../api/api.ts';
 import { callChild } from '../api/child-api.ts';
 import { limits } from '../core/base/limits.ts';
 import { CodedError } from '../core/model/errors.ts';
+import { LEADER_HEADER } from '../core/model/leadership.ts';
 import { isMember, type Peer } from '../core/model/membership.ts';
 import { AdmissionDesk } from '../node/admission.ts';
 import { ChildStreams } from '../node/child-streams.ts';
@@ -290,7 +291,7 @@ export async function composeOrchestrator(
     const isCertified = peer !== null && !('refused' in peer);
     if (isCertified && !driver.core.leads && !(isOnDemand && replication.isVoter)) {
       const leader = replication.leader ?? (isOnDemand ? replication.otherVoters[0] : null);
-      refuseUpgrade(socket, 'not_leading', leader ? { 'tendril-leader': leader.url } : {});
+      refuseUpgrade(socket, 'not_leading', leader ? { [LEADER_HEADER]: leader.url } : {});
       return null;
     }
     if (isCertified && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;

@@ -9,8 +9,9 @@
 import { assert, must, unreachable } from '../core/base/assert.ts';
 import { limits } from '../core/base/limits.ts';
 import type { Random } from '../core/base/prng.ts';
-import type { Proposal } from '../core/log/proposal-queue.ts';
+import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
+import type { ProposalFate } from '../core/model/leadership.ts';
 import type { CommittedEntry, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
 import type { Membership, ReplicaId } from '../core/raft/membership.ts';
 import type { PeerMessage } from '../core/raft/messages.ts';
@@ -47,13 +48,18 @@ export class RaftLog implements Log {
   #listener: LogListener | null = null;
   #raft: Raft | null = null;
   readonly #queue: RaftInput[] = [];
-  /** Proposed since the last step: they share the next one, one message to each follower and one sync. */
-  #proposed: Proposal[] = [];
+  /** What is proposed while the disk writes shares the next step, one message to each follower and one sync. */
+  readonly #proposed = new ProposalQueue();
+  /** Proposals that the core has and has not answered. */
+  readonly #underWay = new Set<number>();
   #isStepping = false;
   #isScheduled = false;
+  #isClosing = false;
   /** Why nothing more is taken; null while it is. */
   #ended: string | null = null;
   #durable = 0;
+  /** The last write that was asked for. */
+  #lastWritten = 0;
   /** Messages that wait for a write, in the order of their writes. */
   #held: Extract<RaftEffect, { type: 'send' }>[] = [];
   #lastWrite: Promise<void> = Promise.resolve();
@@ -128,12 +134,9 @@ export class RaftLog implements Log {
   }
 
   propose(proposal: number, data: Uint8Array): void {
-    if (this.#ended !== null) {
-      this.#drop(proposal, this.#ended);
-      return;
-    }
-    this.#proposed.push({ proposal, data });
-    this.#drainLater();
+    const refusal = this.#ended ?? (this.#isClosing ? CLOSED : null) ?? this.#proposed.offer({ proposal, data });
+    if (refusal !== null) this.#drop(proposal, refusal);
+    else this.#drainLater();
   }
 
   /** Resolves with null when the change is committed, else with the reason. */
@@ -202,7 +205,13 @@ export class RaftLog implements Log {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#dropProposed(CLOSED);
+    // What is being written is delivered if that is all it takes; of the rest nobody here will hear.
+    await this.#lastWrite.catch(() => undefined);
     this.#end(CLOSED);
+    for (const proposal of this.#underWay) this.#drop(proposal, CLOSED, 'unknown');
+    this.#underWay.clear();
     this.#cancelTimer();
     await this.#components.link.close();
     await this.#lastWrite.catch(() => undefined);
@@ -255,9 +264,9 @@ export class RaftLog implements Log {
 
   #next(): RaftInput | null {
     const input = this.#queue.shift();
-    if (input !== undefined || this.#proposed.length === 0) return input ?? null;
-    const proposals = this.#proposed;
-    this.#proposed = [];
+    if (input !== undefined || this.#proposed.size === 0 || this.#durable < this.#lastWritten) return input ?? null;
+    const proposals = this.#proposed.takeBatch();
+    for (const { proposal } of proposals) this.#underWay.add(proposal);
     return { type: 'proposed', proposals };
   }
 
@@ -289,6 +298,7 @@ export class RaftLog implements Log {
         this.#committed(effect.entries);
         return;
       case 'dropped':
+        this.#underWay.delete(effect.proposal);
         if (effect.proposal < 0) this.#answerChange(effect.proposal, effect.reason);
         else this.#listener?.dropped(effect.proposal, effect.reason, effect.fate);
         return;
@@ -322,6 +332,7 @@ export class RaftLog implements Log {
   }
 
   #persisted(write: number, work: () => Promise<void>): void {
+    this.#lastWritten = write;
     this.#write(work).then(
       () => this.#isDurable(write),
       () => undefined, // #write has told of it
@@ -356,6 +367,7 @@ export class RaftLog implements Log {
     const last = must(entries.at(-1), 'a committed entry');
     this.#index = last.index;
     const ownTerm = this.#leader === this.#init.id && entries.some(({ term }) => term === this.#term);
+    for (const { proposal } of entries) if (proposal !== undefined) this.#underWay.delete(proposal);
     const ours = entries.filter(({ kind }) => kind === 'data');
     if (ours.length > 0)
       this.#listener?.committed(
@@ -417,7 +429,7 @@ export class RaftLog implements Log {
     if (this.#ended !== null) return;
     this.#ended = reason;
     this.#queue.length = 0;
-    for (const { proposal } of this.#proposed.splice(0)) this.#drop(proposal, reason);
+    this.#dropProposed(reason);
     for (const resolve of this.#reads.values()) resolve(false);
     for (const resolve of this.#changes.values()) resolve(reason);
     this.#reads.clear();
@@ -425,8 +437,12 @@ export class RaftLog implements Log {
     this.#whenLeading();
   }
 
-  #drop(proposal: number, reason: string): void {
-    queueMicrotask(() => this.#listener?.dropped(proposal, reason, 'never'));
+  #dropProposed(reason: string): void {
+    for (const { proposal } of this.#proposed.takeAll()) this.#drop(proposal, reason);
+  }
+
+  #drop(proposal: number, reason: string, fate: ProposalFate = 'never'): void {
+    queueMicrotask(() => this.#listener?.dropped(proposal, reason, fate));
   }
 }
 

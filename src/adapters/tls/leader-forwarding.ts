@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { ERRORS, type ErrorCode } from '../../core/model/errors.ts';
+import { LEADER_HEADER } from '../../core/model/leadership.ts';
 import type { ReplicaId } from '../../core/raft/membership.ts';
 import { type ChildIdentity, dialReplicaOptions } from './dial.ts';
 
@@ -92,7 +93,7 @@ export function refuse(response: ServerResponse, code: ErrorCode, leader: string
   const { status, message, hint } = ERRORS[code];
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
-    ...(leader === null ? {} : { 'tendril-leader': leader }),
+    ...(leader === null ? {} : { [LEADER_HEADER]: leader }),
   });
   response.end(JSON.stringify({ error: { code, message, hint, details: [] } }));
 }
