@@ -32,6 +32,8 @@ const profileSchema = z.object({
   ),
   listen: z.string(),
   advertise: z.array(z.string()),
+  /** Of an orchestrator: where children and the other replicas find it, when that is not what it listens on. */
+  publicUrl: z.optional(z.string()),
   /** An operator's own broker for the children of this orchestrator. */
   broker: z.optional(z.string()),
   policy: z.enum(PLACEMENT_POLICIES),

@@ -13,12 +13,20 @@ export function parseListen(text: string): { host: string; port: number } {
   return { host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }
 
-/** Where the other replicas, children and users find this one: what is advertised first, else what it listens on. */
+/** Where the other replicas, children and users find this one: as was said, else what is advertised first, else what it listens on. */
 export function portUrl(profile: Profile, port: number): string {
+  if (profile.publicUrl !== undefined) return profile.publicUrl;
   const { host } = parseListen(profile.listen);
   const reachable = profile.advertise[0] ?? (isAny(host) ? ownAddress() : host);
   const bracketed = reachable.includes(':') && !reachable.startsWith('[') ? `[${reachable}]` : reachable;
   return `https://${bracketed}:${port}`;
+}
+
+/** Throws `invalid_request`. */
+export function parsePublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol === 'https:' && url.origin === text.replace(/\/$/, '')) return url.origin;
+  throw new CodedError('invalid_request', `--public-url ${text}: expected an address such as https://203.0.113.7:17443`);
 }
 
 /** The group as long as the log names none: the one that was joined, or this replica alone. */

@@ -7,6 +7,7 @@ import { MemoryDownlink } from '../adapters/memory/uplink.ts';
 import { MqttUplink } from '../adapters/mqtt/uplink.ts';
 import { dialOptions } from '../adapters/tls/dial.ts';
 import type { Leader } from '../adapters/tls/leader-forwarding.ts';
+import { Addresses } from '../core/base/addresses.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { SwitchingUplink } from '../node/switching-uplink.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -102,8 +103,8 @@ export class LocalNode {
   #dial(url: string): Uplink {
     const { clock, logger, identity } = this.#components;
     return new MqttUplink(
-      { clock, random: systemRandom, warn: (message, details) => logger.warn(details, message) },
-      { url: `${url.replace(/^https:/, 'wss:')}/mqtt`, name: this.#name, tls: () => dialOptions(identity.node) },
+      { clock, warn: (message, details) => logger.warn(details, message) },
+      { addresses: new Addresses({ given: url, random: systemRandom }), name: this.#name, tls: () => dialOptions(identity.node) },
     );
   }
 }

@@ -10,6 +10,7 @@ import { parseBytes, parseCores } from '../core/base/quantity.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { LEADERSHIPS, type Leadership, parseReplicaRole, REPLICA_ROLES, type ReplicaRole } from '../core/model/replicas.ts';
 import { PLACEMENT_POLICIES, type PlacementPolicyName, type Position } from '../core/model/service.ts';
+import { parsePublicUrl } from './listen.ts';
 import { DEFAULT_LISTEN, type RunningNode, up } from './up.ts';
 
 interface Flags {
@@ -22,6 +23,7 @@ interface Flags {
   readonly worker: boolean;
   readonly listen?: string;
   readonly advertise?: string[];
+  readonly publicUrl?: string;
   readonly broker?: string;
   readonly policy?: string;
   readonly label?: string[];
@@ -51,6 +53,7 @@ export function register(program: Command, shell: Shell): void {
     .option('--no-worker', 'orchestrate only: run nothing on this node itself')
     .option('--listen <HOST:PORT>', `where the API listens (default ${DEFAULT_LISTEN}; port 0 picks one)`)
     .option('--advertise <NAMES...>', 'names and addresses by which others reach the API, the best first')
+    .option('--public-url <URL>', 'where children and other replicas reach it, behind a forwarded port: https://HOST:PORT')
     .option('--broker <URL>', 'let children take their links to your own MQTT broker: mqtts://HOST:8883')
     .option('--policy <POLICY>', `where a service names none: ${PLACEMENT_POLICIES.join(', ')} (default spread)`)
     .option('--label <KEY=VALUE...>', 'labels that placement can ask for')
@@ -100,6 +103,7 @@ async function runUp(flags: Flags, tokenFlag: string | undefined, shell: Shell):
       works: flags.worker ? undefined : false,
       listen: flags.listen,
       advertise: flags.advertise,
+      publicUrl: flags.publicUrl === undefined ? undefined : parsePublicUrl(flags.publicUrl),
       broker: flags.broker,
       policy:
         flags.policy === undefined ? undefined : (oneOf(PLACEMENT_POLICIES, flags.policy, '--policy') as PlacementPolicyName),

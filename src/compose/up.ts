@@ -44,6 +44,7 @@ export interface UpWishes {
   readonly works?: boolean | undefined;
   readonly listen?: string | undefined;
   readonly advertise?: readonly string[] | undefined;
+  readonly publicUrl?: string | undefined;
   readonly broker?: string | undefined;
   readonly policy?: PlacementPolicyName | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -138,6 +139,7 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     labels: { ...(wishes.labels ?? known?.labels ?? {}) },
     ...optional('group', known?.group),
     ...optional('leadership', known?.leadership ?? wishes.leadership),
+    ...optional('publicUrl', wishes.publicUrl ?? known?.publicUrl),
     ...optional('broker', wishes.broker ?? known?.broker),
     ...optional('position', wishes.position ?? known?.position),
     ...optional('address', wishes.address ?? known?.address),

@@ -18,6 +18,9 @@ import { TcpProxy } from './tcp-proxy.ts';
 import { ensureBuilt, type InstanceProcess, PROGRAM, TendrilProcess } from './tendril-process.ts';
 import { until } from './until.ts';
 
+/** Nothing listens there: children reach their parent over the link that the test holds, and by no other way. */
+const NOWHERE = 'https://127.0.0.1:9';
+
 export interface DeploymentOptions {
   /** Nodes by cluster: `{garching: 3}` has the nodes garching-1 to garching-3. */
   readonly clusters?: Readonly<Record<string, number>>;
@@ -102,7 +105,7 @@ export class Deployment {
     const link = parent === null ? null : await this.#wireTo(parent);
     const joining = parent === null ? [] : ['--parent', this.#url(parent, link), '--token', await this.token(parent, 'cluster')];
     const flags = works ? this.#capacity() : ['--no-worker'];
-    return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, ...joining], flags);
+    return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, '--public-url', NOWHERE, ...joining], flags);
   }
 
   /** Resolves when its parent can give it work. */

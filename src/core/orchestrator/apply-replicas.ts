@@ -58,6 +58,7 @@ export function registerReplica(
     return no('limit_reached', `${limits.children} nodes and clusters`);
   state.tokens.set(token.id, token);
   state.replicas.set(id, replica);
+  changes.groupChanged = true;
   if (works) {
     if (member) member.record = child;
     else addMember(state, child, changes);
@@ -77,15 +78,17 @@ export function setReplicaRole(state: OrchestratorState, request: Request<'setRe
   if (role === 'voter' && voters >= limits.orchestratorVoters)
     return no('limit_reached', `${limits.orchestratorVoters} voters; demote one first`);
   state.replicas.set(replica.id, { ...replica, role });
+  changes.groupChanged = true;
   changes.event(`replica/${name}`, `is to be a ${role}`);
   return ok({ effect: 'changed', name });
 }
 
-export function moveReplica(state: OrchestratorState, { id, url }: Request<'moveReplica'>): RequestAnswer {
+export function moveReplica(state: OrchestratorState, { id, url }: Request<'moveReplica'>, changes: Changes): RequestAnswer {
   const replica = state.replicas.get(id);
   if (!replica) return no('not_found', `replica ${id}`);
   if (replica.url === url) return ok({ effect: 'unchanged', name: replica.name });
   state.replicas.set(id, { ...replica, url });
+  changes.groupChanged = true;
   return ok({ effect: 'changed', name: replica.name });
 }
 
@@ -96,6 +99,7 @@ export function removeReplica(state: OrchestratorState, name: string, changes: C
   if (replica.role === 'voter' && votersIn(state) === 1)
     return no('conflict', `${name} is the last voter of this orchestrator; promote another one first`);
   state.replicas.delete(replica.id);
+  changes.groupChanged = true;
   changes.event(`replica/${name}`, 'removed');
   return ok({ effect: 'deleted', name });
 }
@@ -106,6 +110,7 @@ export function applyRecovery(state: OrchestratorState, { id, name, former, epoc
   state.epoch = epoch;
   state.nextNumber += NUMBERS_LEFT_OUT;
   for (const replica of [...state.replicas.values()]) if (replica.id !== id) state.replicas.delete(replica.id);
+  changes.groupChanged = true;
   const own = state.replicas.get(id);
   if (own) state.replicas.set(id, { ...own, role: 'voter' });
   const others = former.filter((other) => other !== name);

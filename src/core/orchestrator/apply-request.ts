@@ -98,7 +98,7 @@ export function applyRequest(state: OrchestratorState, request: ClientRequest, a
     case 'setReplicaRole':
       return setReplicaRole(state, request, changes);
     case 'moveReplica':
-      return moveReplica(state, request);
+      return moveReplica(state, request, changes);
     default:
       return unreachable(request);
   }

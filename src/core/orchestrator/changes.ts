@@ -20,6 +20,8 @@ export interface Applied {
   /** Instances and services that are no more. */
   readonly removedInstances: readonly string[];
   readonly removedServices: readonly string[];
+  /** Whether it is another set of replicas, or one is elsewhere. */
+  readonly groupChanged: boolean;
   readonly events: readonly NewEvent[];
 }
 
@@ -31,6 +33,7 @@ export class Changes {
   readonly changedMembers = new Set<string>();
   readonly removedInstances: string[] = [];
   readonly removedServices: string[] = [];
+  groupChanged = false;
   readonly events: NewEvent[] = [];
 
   event(subject: string, message: string, level: 'info' | 'warning' = 'info'): void {

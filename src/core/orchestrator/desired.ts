@@ -24,7 +24,13 @@ export function desiredSince(
   state: OrchestratorState,
   member: Member,
   known: number,
-  context: { readonly session: string; readonly heartbeatMs: number; readonly greet: boolean },
+  context: {
+    readonly session: string;
+    readonly heartbeatMs: number;
+    /** Where this orchestrator's replicas are, when the child is to be told: with the greeting, and when it changes. */
+    readonly orchestrators: readonly string[] | null;
+    readonly greet: boolean;
+  },
 ): Desired[] {
   const from = known >= member.forgottenVersion && known <= member.version ? known : 0;
   const base = { type: 'desired', session: context.session, epoch: state.epoch, heartbeatMs: context.heartbeatMs } as const;
@@ -59,7 +65,11 @@ export function desiredSince(
     reached = to;
     start = end;
   }
-  if (messages.length === 0 && (context.greet || reached < member.version || from !== known))
+  const { orchestrators } = context;
+  if (messages.length === 0 && (context.greet || orchestrators !== null || reached < member.version || from !== known))
     messages.push({ ...base, from, to: member.version, more: false, set: [], unset: [] });
+  const [first, ...others] = messages;
+  if (first && orchestrators !== null && orchestrators.length > 0)
+    return [{ ...first, orchestrators: [...orchestrators] }, ...others];
   return messages;
 }

@@ -351,6 +351,7 @@ export class Orchestrator {
     for (const key of applied.touched) this.#touch(key);
     for (const id of applied.touchedInstances) this.#changed('instance', id);
     for (const child of applied.told) this.#tell(child);
+    if (applied.groupChanged) this.#tellOfGroup();
     for (const child of applied.changedMembers) {
       this.#upward.capacityChanged();
       this.#changed('child', child);
@@ -418,9 +419,28 @@ export class Orchestrator {
     return { type: 'desired', session, epoch: this.#state.epoch, from: 0, to, more: false, set: [], unset: [], heartbeatMs };
   }
 
-  #sendDesired(child: string, session: string, known: number, greet: boolean): void {
+  /** Where the replicas are, the one to turn to first: the leader; on demand this one, and others that may lead. */
+  #orchestrators(): readonly string[] {
+    const first = this.#isOnDemand ? this.#init.replica?.name : this.#leadership.leader;
+    const replicas = [...this.#state.replicas.values()].filter(({ role }) => !this.#isOnDemand || role === 'voter');
+    return replicas.sort((a, b) => Number(b.name === first) - Number(a.name === first)).map(({ url }) => url);
+  }
+
+  /** Another set of replicas, or one is elsewhere. */
+  #tellOfGroup(): void {
+    for (const [child, link] of this.#observed.links)
+      if (link.session !== null && link.via === null) this.#sendDesired(child, link.session, link.sentVersion, false, true);
+  }
+
+  #sendDesired(child: string, session: string, known: number, greet: boolean, isGroupNews = false): void {
     const member = must(this.#state.members.get(child), `child ${child}`);
-    const messages = desiredSince(this.#state, member, known, { session, heartbeatMs: this.#init.heartbeatMs, greet });
+    const orchestrators = greet || isGroupNews ? this.#orchestrators() : null;
+    const messages = desiredSince(this.#state, member, known, {
+      session,
+      heartbeatMs: this.#init.heartbeatMs,
+      orchestrators,
+      greet,
+    });
     for (const message of messages) this.#effects.push({ type: 'sendToChild', child, message });
     this.#observed.link(child, this.#startedAtMs).sentVersion = member.version;
   }
