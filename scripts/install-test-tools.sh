@@ -9,6 +9,8 @@ dockerd:docker.io
 docker:docker.io
 busybox:busybox-static
 mosquitto:mosquitto
+etcd:etcd-server
+etcdctl:etcd-client
 openssl:openssl
 python3:python3
 ip:iproute2
