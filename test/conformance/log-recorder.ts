@@ -1,6 +1,6 @@
 /** A listener that keeps what it is told, checks what holds at every call, and can be waited on. */
 import { expect } from 'vitest';
-import type { Leadership } from '../../src/core/model/leadership.ts';
+import type { Leadership, ProposalFate } from '../../src/core/model/leadership.ts';
 import type { LogEntry, LogListener } from '../../src/ports/log.ts';
 
 export interface Hooks {
@@ -14,6 +14,9 @@ export class LogRecorder implements LogListener {
   /** `restored`, `ready` (to lead), and the text of each entry, in the order of the calls. */
   readonly calls: string[] = [];
   readonly drops = new Map<number, string>();
+  readonly fates = new Map<number, ProposalFate>();
+  /** All that was told of it, the newest last. */
+  readonly leaderships: Leadership[] = [];
   snapshot: { readonly content: Uint8Array; readonly index: number } | null = null;
   lastIndex = 0;
   failure: Error | null = null;
@@ -27,7 +30,7 @@ export class LogRecorder implements LogListener {
 
   restored(content: Uint8Array, index: number): void {
     this.#call(() => {
-      expect(this.calls, 'the snapshot comes first, and once').toEqual([]);
+      if (this.calls.length > 0) expect(index, 'a later snapshot reaches higher').toBeGreaterThan(this.lastIndex);
       this.calls.push('restored');
       this.snapshot = { content: new Uint8Array(content), index };
       this.lastIndex = index;
@@ -48,18 +51,21 @@ export class LogRecorder implements LogListener {
     });
   }
 
-  ready({ leads }: Leadership): void {
+  ready(leadership: Leadership): void {
     this.#call(() => {
-      if (!leads) return;
+      expect(leadership.term, 'terms only grow').toBeGreaterThanOrEqual(this.leaderships.at(-1)?.term ?? 0);
+      this.leaderships.push(leadership);
+      if (!leadership.leads) return;
       this.calls.push('ready');
       this.#hooks.ready?.();
     });
   }
 
-  dropped(proposal: number, reason: string): void {
+  dropped(proposal: number, reason: string, fate: ProposalFate): void {
     this.#call(() => {
       expect(this.drops.has(proposal), 'dropped once').toBe(false);
       this.drops.set(proposal, reason);
+      this.fates.set(proposal, fate);
     });
   }
 
@@ -67,6 +73,10 @@ export class LogRecorder implements LogListener {
     this.#call(() => {
       this.failure = error;
     });
+  }
+
+  get leads(): boolean {
+    return this.leaderships.at(-1)?.leads ?? false;
   }
 
   get texts(): string[] {

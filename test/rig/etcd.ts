@@ -52,8 +52,8 @@ export class Etcd {
     const peers = ports.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
     const members = ports.map(
       ({ name, port, peerPort }) =>
-        new EtcdMember(port, [
-          ...['--name', name, '--data-dir', join(directory, name), '--logger', 'zap', '--log-outputs', 'stderr'],
+        new EtcdMember(port, join(directory, name), [
+          ...['--name', name, '--logger', 'zap', '--log-outputs', 'stderr'],
           ...['--initial-cluster', peers, '--initial-advertise-peer-urls', `http://127.0.0.1:${peerPort}`],
           ...['--listen-peer-urls', `http://127.0.0.1:${peerPort}`],
           ...['--listen-client-urls', `${scheme(certificates)}://127.0.0.1:${port}`],
@@ -92,6 +92,12 @@ export class Etcd {
   /** As a power cut of every member at once. */
   async kill(): Promise<void> {
     await Promise.all(this.members.map((member) => member.kill()));
+  }
+
+  /** Kills it, and takes away what it had written. */
+  async lose(): Promise<void> {
+    await this.kill();
+    for (const { directory } of this.members) rmSync(directory, { recursive: true, force: true });
   }
 
   async stop(): Promise<void> {
@@ -137,9 +143,12 @@ export class EtcdMember {
   readonly #flags: readonly string[];
   #process: ChildProcess | null = null;
 
-  constructor(port: number, flags: readonly string[]) {
+  readonly directory: string;
+
+  constructor(port: number, directory: string, flags: readonly string[]) {
     this.port = port;
-    this.#flags = flags;
+    this.directory = directory;
+    this.#flags = ['--data-dir', directory, ...flags];
   }
 
   get pid(): number {

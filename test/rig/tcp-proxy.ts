@@ -6,6 +6,8 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #silenced = new WeakSet<Socket>();
+  /** Of each connection, the end that has dialled and the one that was dialled. */
+  readonly #pairs = new Map<Socket, Socket>();
   readonly #targetPort: () => number;
   #state: 'whole' | 'stalled' | 'refusing' = 'whole';
   /** Taken while stalled: connected to the other side once the wire is whole again. */
@@ -36,6 +38,8 @@ export class TcpProxy {
 
   #join(near: Socket): void {
     const far = connect(this.#targetPort(), '127.0.0.1');
+    this.#pairs.set(near, far);
+    near.once('close', () => this.#pairs.delete(near));
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -51,6 +55,14 @@ export class TcpProxy {
         this.#sockets.delete(from);
         if (!this.#silenced.has(from)) to.destroy();
       });
+    }
+  }
+
+  /** What was asked arrives; the connections end with the first word of an answer, which nobody hears. New ones are whole. */
+  loseAnswers(): void {
+    for (const [near, far] of this.#pairs) {
+      far.unpipe(near);
+      far.once('data', () => near.resetAndDestroy());
     }
   }
 

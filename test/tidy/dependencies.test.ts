@@ -35,6 +35,7 @@ const rules: Readonly<Record<string, Rule>> = {
   'core/engine': core('base', 'model', 'capacity', 'uplink'),
   ports: { rooms: ['core/base', 'core/model', 'core/raft'], packages: [], node: false },
   'adapters/docker': adapter(),
+  'adapters/etcd': adapter(),
   'adapters/file-store': adapter(),
   'adapters/level': adapter('classic-level'),
   'adapters/log-lines': adapter('pino'),

@@ -110,6 +110,24 @@ export const limits = {
   peerAttachmentBytes: 256 * 1024,
   /** A membership as it travels: all replicas with names and addresses at their longest. */
   peerMembershipBytes: 32 * 1024,
+  /** Members of an etcd that are tried in turn; etcd advises against more than seven. */
+  etcdEndpoints: 9,
+  /** How long an etcd may take to answer before the next member is asked: within a lease there is time for three. */
+  etcdRequestTimeoutMs: 3_000,
+  /** Leadership on etcd outlives its leader by so much at most; it is renewed three times as often. */
+  etcdLeaseSeconds: 10,
+  /** How long an etcd may be away when an orchestrator starts: after a power cut both come up at once. */
+  etcdOpenMs: 30_000,
+  /** Pauses between tries while etcd is away: from this ... */
+  etcdRetryMinMs: 50,
+  /** ... up to this. */
+  etcdRetryMaxMs: 2_000,
+  /** One value of the log in etcd: small enough that a page of them can be read whole. */
+  etcdRecordBytes: 256 * 1024,
+  /** What one append carries: etcd refuses requests over 1.5 MiB unless it is told otherwise. */
+  etcdTransactionBytes: 1024 * 1024,
+  /** Records in one read: at their largest 8 MiB, which travel as 11 MiB of text, within `responseBodyBytes`. */
+  etcdPageRecords: 32,
   /** Snapshots are written in pieces of this size, so that proposals do not wait for a whole one. */
   snapshotPieceBytes: 1024 * 1024,
   /** One document of a node's store: its desired state, hundreds of assignments with inline scripts. */

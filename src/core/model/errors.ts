@@ -142,6 +142,26 @@ const table = {
     message: 'That is not a data directory of Tendril',
     hint: 'Choose an empty directory or one that does not exist yet: --data-dir.',
   },
+  etcd_refused: {
+    status: 503,
+    message: 'etcd refuses this orchestrator',
+    hint: 'Check --log-user and --log-password-file, and that the role may read and write the keys of the log: docs/etcd.md.',
+  },
+  etcd_untrusted: {
+    status: 503,
+    message: 'There is no trusted connection to etcd',
+    hint: 'Check etcd:// (without TLS) or etcds:// (with it), --log-ca, --log-cert, --log-key, and the names in its certificate.',
+  },
+  etcd_foreign: {
+    status: 503,
+    message: 'The keys in etcd are not a log that this version can read',
+    hint: 'Use a later version, or another name at the end of --log: etcd://HOST:PORT/NAME.',
+  },
+  etcd_damaged: {
+    status: 503,
+    message: 'etcd no longer has what it acknowledged',
+    hint: 'It was emptied, replaced or restored from an old backup; docs/etcd.md says what can be saved.',
+  },
   disk_full: { status: 507, message: 'The disk is full', hint: 'Make room; nothing that was acknowledged is lost.' },
   port_in_use: { status: 503, message: 'The port is in use', hint: 'Stop what uses it, or choose another: --listen HOST:PORT.' },
   // running things
