@@ -6,7 +6,7 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #silenced = new WeakSet<Socket>();
-  /** Of each connection, the end that has dialled and the one that was dialled. */
+  /** Of each connection whose answers are heard, the end that has dialled and the one that was dialled. */
   readonly #pairs = new Map<Socket, Socket>();
   readonly #targetPort: () => number;
   #state: 'whole' | 'stalled' | 'refusing' = 'whole';
@@ -62,8 +62,9 @@ export class TcpProxy {
   loseAnswers(): void {
     for (const [near, far] of this.#pairs) {
       far.unpipe(near);
-      far.once('data', () => near.resetAndDestroy());
+      far.once('data', () => near.resetAndDestroy()).resume();
     }
+    this.#pairs.clear();
   }
 
   /** Resets all connections; new ones are taken. */
