@@ -164,7 +164,14 @@ export class TendrilProcess {
     this.#child?.kill('SIGSTOP'); // it must not see its instances die
     this.killInstances();
     await this.kill();
-    this.killInstances();
+    await until(
+      `nothing of ${this.name} runs`,
+      () => {
+        this.killInstances();
+        return this.instances().length === 0;
+      },
+      DOWN_LIMIT_MS,
+    );
   }
 
   freeze(): void {
