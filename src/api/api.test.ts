@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { DecisionRecord } from '../core/model/decisions.ts';
 import { ERRORS } from '../core/model/errors.ts';
+import { REPLICAS_HEADER } from '../core/model/leadership.ts';
 import { validate } from '../core/model/validation.ts';
 import { applyAnswerSchema, errorBodySchema, instanceListSchema, nodeListSchema, serviceListSchema } from './schemas.ts';
 import { type ApiRig, call, startApi } from './testing/api-rig.ts';
@@ -10,6 +11,7 @@ let rig: ApiRig;
 
 beforeAll(async () => {
   rig = await startApi({
+    replicas: () => ['https://10.0.0.5:7443', 'https://10.0.0.6:7443'],
     admission: {
       caPem: '-----BEGIN CERTIFICATE-----',
       peerOf: () => null,
@@ -49,6 +51,15 @@ describe('who may what', () => {
     const refused = await call(rig, '/v1/services/web', { token: VIEWER, method: 'PUT', body: service('web') });
     expect(refused).toMatchObject({ status: 403, json: { error: { code: 'forbidden', hint: ERRORS.forbidden.hint } } });
     expect(rig.backend.submitted).toEqual([]);
+  });
+
+  test('who may look is told where the replicas are, and nobody else', async () => {
+    const told = async (path: string, token: string | null) => (await call(rig, path, { token })).headers[REPLICAS_HEADER];
+    const replicas = 'https://10.0.0.5:7443 https://10.0.0.6:7443';
+    expect(await told('/v1/status', VIEWER)).toBe(replicas);
+    expect(await told('/v1/services/nope', ADMIN)).toBe(replicas);
+    for (const token of [null, 'guess', WORKER]) expect(await told('/v1/status', token)).toBeUndefined();
+    expect(await told('/v1/ca', ADMIN)).toBeUndefined();
   });
 
   test('renewing takes a certificate, not a token', async () => {

@@ -16,6 +16,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type * as z from 'zod/mini';
 import { limits as defaultLimits } from '../core/base/limits.ts';
 import { CodedError } from '../core/model/errors.ts';
+import { REPLICAS_HEADER } from '../core/model/leadership.ts';
 import { validate } from '../core/model/validation.ts';
 import { checkAccess } from './access.ts';
 import type { ApiComponents, ApiLimits, RouteContext } from './context.ts';
@@ -89,10 +90,13 @@ export async function createApi(components: ApiComponents, overrides: Partial<Ap
     }
   });
 
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     if (trusted.has(request.raw.socket)) return;
     const { access = 'viewer' } = request.routeOptions.config;
     checkAccess(access, request.headers.authorization, (token) => context.backend.authenticate(token));
+    const isUser = access === 'viewer' || access === 'admin';
+    const replicas = isUser ? (context.replicaUrls?.() ?? []) : [];
+    if (replicas.length > 0) reply.header(REPLICAS_HEADER, replicas.join(' '));
   });
   app.addHook('preParsing', async (request, _reply, payload) => limitBody(request, payload, limits, context.clock));
   app.setErrorHandler((error, request, reply) => answerError(context, error, request, reply));

@@ -76,6 +76,8 @@ export interface ApiComponents {
   readonly admission?: Admission | undefined;
   /** Without it this orchestrator has no replicas that it would know of: the routes are not there. */
   readonly replicas?: ReplicaGroup | undefined;
+  /** URLs of the orchestrator's replicas: whoever shows a token is told of them, so that it finds another when one is gone. */
+  readonly replicaUrls?: (() => readonly string[]) | undefined;
   /** A defect met while answering; what the client is told names no detail of it. */
   readonly defect: (error: unknown, where: string) => void;
 }

@@ -41,6 +41,8 @@ const BY_ERROR: Partial<Record<ErrorCode, ExitName>> = {
   impossible: 'refused',
   unreachable: 'unreachable',
   unavailable: 'unreachable',
+  not_leading: 'unreachable',
+  no_quorum: 'unreachable',
   timed_out: 'timedOut',
 };
 

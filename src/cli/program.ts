@@ -3,9 +3,10 @@
  * Only the command that is called is loaded; the others are known by name and summary, which is all that the
  * help of the whole needs.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CodedError } from '../core/model/errors.ts';
 import { EXIT_CODES, Exit, exitCodeOf } from './exit-codes.ts';
+import { durationOption } from './options.ts';
 import { reportError } from './report-error.ts';
 import type { Shell } from './shell.ts';
 
@@ -137,7 +138,7 @@ const ELSEWHERE: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Flags with a value that may stand before the command's name. */
-const GLOBAL_VALUE_FLAGS = new Set(['--context', '--server', '--token', '--ca']);
+const GLOBAL_VALUE_FLAGS = new Set(['--context', '--server', '--token', '--ca', '--request-timeout']);
 
 export interface ProgramOptions {
   /** Commands from outside this folder, such as `up`: the composition root adds what needs a whole node. */
@@ -156,6 +157,11 @@ export async function buildProgram(shell: Shell, words: readonly string[], optio
     .option('--server <url>', 'speak to this one: https://HOST:PORT; TENDRIL_SERVER')
     .option('--token <token>', 'with this token; TENDRIL_TOKEN')
     .option('--ca <file>', 'whose certificate comes from this CA (PEM); TENDRIL_CA. A token pins its CA without it')
+    .addOption(
+      new Option('--request-timeout <duration>', 'give a request up after this (default 10s; 30s for an answer)').argParser(
+        durationOption,
+      ),
+    )
     .helpOption('-h, --help', 'show help')
     .addHelpCommand(
       new Command('help').argument('[command]').helpOption(false).helpGroup(HELP_GROUP).summary('show help of a command'),

@@ -267,6 +267,7 @@ export async function composeOrchestrator(
       join: (body) => toldOf(desk.join(body), nameIn(body), turnedAway),
       renew: (peer, body) => toldOf(desk.renew(peer, body), peer.name, turnedAway),
     },
+    replicaUrls: () => driver.core.orchestrators(),
     replicas: {
       view: () => replication.view(),
       peerOf: replicaPeerWithKey,

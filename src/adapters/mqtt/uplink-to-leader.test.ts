@@ -1,7 +1,4 @@
 /** One child and several replicas of its orchestrator, of which one leads at a time. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { afterEach, beforeAll, expect, it } from 'vitest';
 import { desired, hello } from '../../../test/conformance/uplink.ts';
 import { addressesOf } from '../../../test/rig/addresses.ts';
@@ -10,6 +7,7 @@ import { Certificates } from '../../../test/rig/certificates.ts';
 import { freePort } from '../../../test/rig/free-port.ts';
 import { Heard } from '../../../test/rig/heard.ts';
 import { TcpProxy } from '../../../test/rig/tcp-proxy.ts';
+import { unreachableMachine } from '../../../test/rig/unreachable-machine.ts';
 import type { Addresses } from '../../core/base/addresses.ts';
 import { ParentLink } from '../../node/parent-link.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -293,28 +291,3 @@ it('passes over a machine that does not even take the connection', async () => {
   await leader.heard.until(1, saidHello);
   expect(heard.all).toEqual([`opened ${leader.url}`]);
 });
-
-/** As one that was switched off: connections to this port are neither taken nor refused. Its queue is full and nobody empties it. */
-async function unreachableMachine(): Promise<{ readonly port: number; readonly stop: () => Promise<void> }> {
-  const script =
-    'import socket,sys\ns=socket.create_server(("127.0.0.1",0),backlog=0)\nprint(s.getsockname()[1],flush=True)\nsys.stdin.read()';
-  const owner: ChildProcess = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [said] = (await once(owner.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-  const port = Number(String(said));
-  const sockets: Socket[] = [];
-  const add = () => {
-    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
-    sockets.push(socket);
-    return once(socket, 'connect');
-  };
-  await add(); // a backlog of 0 has room for one; what else comes waits for ever
-  return {
-    port,
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      const ended = once(owner, 'exit');
-      owner.kill();
-      await ended;
-    },
-  };
-}

@@ -20,6 +20,7 @@ export interface RigOptions {
   readonly limits?: Partial<ApiLimits>;
   readonly clock?: Clock;
   readonly admission?: Admission;
+  readonly replicas?: () => readonly string[];
 }
 
 export async function startApi(options: RigOptions = {}): Promise<ApiRig> {
@@ -31,6 +32,7 @@ export async function startApi(options: RigOptions = {}): Promise<ApiRig> {
       backend,
       clock: options.clock ?? systemClock,
       admission: options.admission,
+      replicaUrls: options.replicas,
       defect: (error) => defects.push(error),
       mintToken: () => {
         minted++;

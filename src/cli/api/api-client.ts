@@ -38,7 +38,7 @@ import {
   type TokenView,
 } from '../../core/model/views.ts';
 import { readServerSentEvents } from './sse.ts';
-import type { Transport } from './transport.ts';
+import type { StreamOptions, Transport } from './transport.ts';
 
 export type WatchKind = Change['kind'];
 /** A change, or the news that everything that was there has been told. */
@@ -50,6 +50,12 @@ export interface NewToken {
   readonly role: TokenRole;
   readonly ttl?: string | undefined;
   readonly uses?: number | undefined;
+}
+
+export interface LogOptions {
+  readonly follow: boolean;
+  /** Only the last so many lines of what is kept. */
+  readonly tail?: number | undefined;
 }
 
 const VIEW_SCHEMAS = { service: serviceViewSchema, instance: instanceViewSchema, child: childViewSchema, event: eventViewSchema };
@@ -110,10 +116,10 @@ export class ApiClient {
   }
 
   /** What the instance writes, as it wrote it. */
-  logs(id: string, options: { readonly follow: boolean; readonly tail?: number | undefined }): AsyncGenerator<Uint8Array> {
+  logs(id: string, options: LogOptions & StreamOptions): AsyncGenerator<Uint8Array> {
     const query = new URLSearchParams({ follow: String(options.follow) });
     if (options.tail !== undefined) query.set('tail', String(options.tail));
-    return this.transport.stream(`/v1/instances/${encodeURIComponent(id)}/logs?${query}`, 'text/plain');
+    return this.transport.stream(`/v1/instances/${encodeURIComponent(id)}/logs?${query}`, 'text/plain', options);
   }
 
   /** All nodes, those below clusters included as far as the clusters answer. */
@@ -182,8 +188,8 @@ export class ApiClient {
   }
 
   /** First everything of these kinds that is there, then `synced`, then each change, until the connection ends. */
-  async *watch(kinds: readonly WatchKind[]): AsyncGenerator<WatchMessage> {
-    const stream = this.transport.stream(`/v1/watch?kind=${kinds.join(',')}`, 'text/event-stream');
+  async *watch(kinds: readonly WatchKind[], options: StreamOptions = {}): AsyncGenerator<WatchMessage> {
+    const stream = this.transport.stream(`/v1/watch?kind=${kinds.join(',')}`, 'text/event-stream', options);
     for await (const { event, data } of readServerSentEvents(stream)) {
       if (event === 'synced') yield { kind: 'synced' };
       else if (event === 'put' || event === 'delete') yield readChange(data);

@@ -1,45 +1,50 @@
 /**
- * A watch that outlives its connection. When the orchestrator restarts, the watch is opened again and only
- * what became different meanwhile is told: changes, and what is gone.
+ * A watch that outlives its connection. When the orchestrator restarts, or another of its replicas goes on, the watch is
+ * opened again and only what became different meanwhile is told: changes, and what is gone. What came and went between
+ * the two is not told, except for events, which the orchestrator remembers.
  */
-import { setTimeout as delay } from 'node:timers/promises';
-import { CodedError } from '../../core/model/errors.ts';
 import type { Change } from '../../core/model/views.ts';
-import { Exit } from '../exit-codes.ts';
 import type { ApiClient, WatchKind, WatchMessage } from './api-client.ts';
+import { Reopening } from './reopening.ts';
+import { ShownEvents } from './shown-events.ts';
 
 export interface FollowOptions {
   /** Told once each time the connection is gone. */
   readonly lost: () => void;
 }
 
-const RECONNECT_MS = 500;
-/** Connections that fail one after the other before the watch gives up: half a minute of an orchestrator that is away. */
-const FAILURES_MAX = 60;
-
 export async function* follow(
   client: ApiClient,
   kinds: readonly WatchKind[],
   options: FollowOptions,
 ): AsyncGenerator<WatchMessage> {
-  const known = new Map<string, { readonly change: Change; readonly text: string }>();
-  let failures = 0;
+  const known = new Map<string, { readonly change: Exclude<Change, { kind: 'event' }>; readonly text: string }>();
+  const events = new ShownEvents();
+  const reopening = new Reopening(client.transport.ended, options.lost);
   let synced = false;
-  for (;;) {
+  for (let again = false; ; again = true) {
     const seen = new Set<string>();
     let catchingUp = true;
+    let end: unknown = null;
+    events.beginAgain();
     try {
-      for await (const message of client.watch(kinds)) {
-        failures = 0;
+      for await (const message of client.watch(kinds, { again })) {
+        reopening.alive();
         if (message.kind === 'synced') {
           for (const [key, { change }] of known)
-            if (!seen.has(key) && change.kind !== 'event') {
+            if (!seen.has(key)) {
               known.delete(key);
               yield { ...change, view: null };
             }
           catchingUp = false;
           if (!synced) yield message;
           synced = true;
+          continue;
+        }
+        if (message.kind === 'event') {
+          if (catchingUp && events.isToldAgain(message.view)) continue;
+          events.add(message.view);
+          yield message;
           continue;
         }
         const key = `${message.kind} ${message.name}`;
@@ -51,12 +56,8 @@ export async function* follow(
         yield message;
       }
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== 'unreachable' || !synced || ++failures > FAILURES_MAX) throw error;
+      end = error;
     }
-    if (client.transport.ended.aborted) throw new Exit('interrupted');
-    if (failures <= 1) options.lost();
-    await delay(RECONNECT_MS, undefined, { signal: client.transport.ended }).catch(() => {
-      throw new Exit('interrupted');
-    });
+    await reopening.pause(end);
   }
 }

@@ -1,9 +1,11 @@
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { unreachableMachine } from '../../../test/rig/unreachable-machine.ts';
 import { Authority, makeAuthority } from '../../adapters/tls/authority.ts';
 import { SecureServer } from '../../adapters/tls/secure-server.ts';
 import { limits } from '../../core/base/limits.ts';
+import { ERRORS, type ErrorCode } from '../../core/model/errors.ts';
 import { Transport } from './transport.ts';
 
 let authority: Authority;
@@ -30,10 +32,14 @@ async function serve(request: RequestListener, identity?: Awaited<ReturnType<Aut
   return `https://127.0.0.1:${server.port}`;
 }
 
-function connect(server: string, given: { token?: string; caPem?: string | null } = {}): Transport {
+function connect(
+  server: string,
+  given: { readonly token?: string; readonly caPem?: string | null; readonly servers?: readonly string[] } = {},
+): Transport {
   const target = {
     origin: 'test',
     server,
+    servers: given.servers,
     token: given.token ?? 'secret',
     caPem: given.caPem === undefined ? authority.caPem : given.caPem,
   };
@@ -74,21 +80,86 @@ describe('a request whose answer is lost', () => {
     expect(await connect(server).json('GET', '/v1/status')).toEqual({});
   });
 
-  it('is not sent again when it was answered, however badly', async () => {
+  it('is not sent again when it was answered: what is refused stays refused', async () => {
     let asked = 0;
+    let code: ErrorCode = 'conflict';
     const server = await serve((_, response) => {
       asked++;
       response
         .writeHead(503)
-        .end(
-          JSON.stringify({ error: { code: 'unavailable', message: 'Not possible right now: no leader', hint: '', details: [] } }),
-        );
+        .end(JSON.stringify({ error: { code, message: `${ERRORS[code].message}: so it is`, hint: '', details: [] } }));
     });
     await expect(connect(server).json('POST', '/v1/apply')).rejects.toMatchObject({
-      code: 'unavailable',
-      message: 'Not possible right now: no leader',
+      code: 'conflict',
+      message: 'That conflicts with what is there: so it is',
     });
-    expect(asked).toBe(1);
+    code = 'unavailable';
+    await expect(connect(server).json('GET', '/v1/instances/web-1/logs')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(asked).toBe(2);
+  });
+
+  it('is sent again when it is a write that met a leader on its way out', async () => {
+    const keys: unknown[] = [];
+    const server = await serve((request, response) => {
+      keys.push(request.headers['idempotency-key']);
+      if (keys.length === 1)
+        response
+          .writeHead(503)
+          .end(JSON.stringify({ error: { code: 'unavailable', message: 'shutting down', hint: '', details: [] } }));
+      else response.end('{"done":true}');
+    });
+    expect(await connect(server).json('POST', '/v1/apply')).toEqual({ done: true });
+    expect(keys).toHaveLength(2);
+    expect(keys[0]).toBe(keys[1]);
+  });
+});
+
+describe('one of several replicas', () => {
+  it('is passed over when its machine does not even take the connection', async () => {
+    const { port, stop } = await unreachableMachine();
+    closing.push(stop);
+    const dead = `https://127.0.0.1:${port}`;
+    const alive = await serve(answer({ ok: true }));
+    const transport = connect(dead, { servers: [dead, alive] });
+    expect(await transport.json('GET', '/v1/status')).toEqual({ ok: true });
+    expect(transport.servers).toEqual([alive, dead]);
+  });
+
+  it('is not waited for when it took the request and says nothing', async () => {
+    const heard: unknown[] = [];
+    const silent = await serve((request) => void heard.push(request.headers['idempotency-key']));
+    const alive = await serve((request, response) => {
+      heard.push(request.headers['idempotency-key']);
+      response.end('{"ok":true}');
+    });
+    expect(await connect(silent, { servers: [silent, alive] }).json('POST', '/v1/apply')).toEqual({ ok: true });
+    expect(heard).toHaveLength(2);
+    expect(heard[0]).toBe(heard[1]);
+  });
+
+  it('may say what the authority is when another one that was asked is gone, or is not of this authority', async () => {
+    const listener: RequestListener = (request, response) =>
+      response.end(JSON.stringify(request.url === '/v1/ca' ? { caPem: authority.caPem, nowMs: 0 } : { ok: true }));
+    const impostor = await serve(
+      (_, response) => response.end(JSON.stringify({ caPem: stranger.caPem, nowMs: 0 })),
+      await stranger.makeServerIdentity([], Date.now()),
+    );
+    const gone = await serve(answer({}));
+    await closing.at(-1)?.();
+    const alive = await serve(listener);
+    const token = `tdl1.${authority.caFingerprint}.abcd.${'s'.repeat(43)}`;
+    const servers = [impostor, gone, alive];
+    expect(await connect(impostor, { token, caPem: null, servers }).json('GET', '/v1/status')).toEqual({ ok: true });
+    // Alone, it is told for what it is.
+    await expect(connect(impostor, { servers: [impostor, gone] }).json('GET', '/')).rejects.toMatchObject({ code: 'wrong_ca' });
+  });
+
+  it('takes from an answer only addresses', async () => {
+    const told = 'https://other:7443 http://x ftp://y https://a/b https://[:: nonsense https://third:1';
+    const server = await serve((_, response) => response.setHeader('tendril-replicas', told).end('{}'));
+    const transport = connect(server);
+    await transport.json('GET', '/v1/status');
+    expect(transport.servers).toEqual([server, 'https://other:7443', 'https://third:1']);
   });
 });
 

@@ -17,14 +17,19 @@ export function register(program: Command, shell: Shell): void {
     .addOption(list.createOption('-o, --output <format>', 'how to show it').choices(['table', 'json', 'name']).default('table'))
     .action(async ({ output }: { output: string }) => {
       const { currentContext, contexts } = await loadConfig(shell);
-      const rows = contexts.map(({ name, server }) => ({ name, server, current: name === currentContext }));
+      const rows = contexts.map(({ name, server, servers = [server] }) => ({
+        name,
+        server,
+        servers,
+        current: name === currentContext,
+      }));
       if (output === 'json') shell.stdout.write(`${JSON.stringify({ items: rows }, null, 2)}\n`);
       else if (output === 'name') shell.stdout.write(rows.map(({ name }) => `${name}\n`).join(''));
       else if (rows.length > 0)
         shell.stdout.write(
           formatTable({
             head: ['CURRENT', 'NAME', 'SERVER'],
-            rows: rows.map(({ name, server, current }) => [current ? '*' : ' ', name, server]),
+            rows: rows.map(({ name, servers, current }) => [current ? '*' : ' ', name, servers.join(', ')]),
           }),
         );
       else shell.stderr.write(`There are no contexts in ${configPath(shell)}.\n`);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { CodedError } from '../../core/model/errors.ts';
 import type { ApiClient } from '../api/api-client.ts';
+import { followLogs } from '../api/follow-logs.ts';
 import { withClient } from '../connect.ts';
 import { nameOf } from '../kinds.ts';
 import { wholeNumber } from '../options.ts';
@@ -25,25 +26,33 @@ export function register(program: Command, shell: Shell): void {
     .action((name: string, flags: LogFlags, command: Command) =>
       withClient(shell, command, async (client) => {
         const ids = await instancesBehind(client, name);
-        const options = { follow: flags.follow === true, tail: flags.tail };
+        const output = (id: string) => {
+          if (!flags.follow) return client.logs(id, { follow: false, tail: flags.tail });
+          const warn = (text: string) => void shell.stderr.write(`warning: ${id}: ${text}\n`);
+          return followLogs(client, id, {
+            tail: flags.tail,
+            lost: () => warn('the connection broke off; trying again'),
+            missing: () => warn('some output is missing here: it is not kept any more'),
+          });
+        };
         const [only, ...others] = ids;
         if (only !== undefined && others.length === 0) {
           let silent = true;
-          for await (const bytes of client.logs(only, options)) {
+          for await (const bytes of output(only)) {
             silent = false;
             await write(shell.stdout, bytes);
           }
-          if (silent && options.tail !== 0) shell.stderr.write(`${only} has written nothing yet.\n`);
+          if (silent && flags.tail !== 0) shell.stderr.write(`${only} has written nothing yet.\n`);
           return;
         }
         const { place } = painter(wantsColour(shell));
         const width = Math.max(...ids.map((id) => id.length));
         const copy = async (id: string) => {
           const prefix = `${place(id.padEnd(width))} | `;
-          for await (const line of linesOf(client.logs(id, options))) await write(shell.stdout, `${prefix}${line}\n`);
+          for await (const line of linesOf(output(id))) await write(shell.stdout, `${prefix}${line}\n`);
         };
         // One after the other keeps each together; to follow, all at once.
-        if (options.follow) await all(shell, ids, copy);
+        if (flags.follow) await all(shell, ids, copy);
         else for (const id of ids) await all(shell, [id], copy);
       }),
     );

@@ -13,10 +13,15 @@ import { limits } from '../../core/base/limits.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import { validate } from '../../core/model/validation.ts';
 
+/** `https://host:port`. */
+const serverSchema = z.string().check(z.regex(/^https:\/\//, 'expected https://HOST:PORT'), z.maxLength(limits.addressLength));
+
 const contextSchema = z.strictObject({
   name: z.string().check(z.minLength(1), z.maxLength(128)),
-  /** `https://host:port`. */
-  server: z.string().check(z.regex(/^https:\/\//, 'expected https://HOST:PORT'), z.maxLength(512)),
+  /** As it was named first. */
+  server: serverSchema,
+  /** All that its replicas are known by, the one that worked last first: programs keep it up to date. */
+  servers: z.optional(z.array(serverSchema).check(z.minLength(1), z.maxLength(limits.orchestratorAddresses + 1))),
   token: z.string().check(z.maxLength(512)),
   /** What the server's certificate must come from. */
   caPem: z.string().check(z.startsWith('-----BEGIN CERTIFICATE-----'), z.maxLength(limits.pemBytes)),
@@ -76,17 +81,29 @@ async function parseConfig(path: string, text: string): Promise<unknown> {
   return documents.value[0]?.value ?? {};
 }
 
-/** Adds the context or replaces the one of this name. */
+/** Adds the context or replaces the one of this name. The replicas of the same orchestrator stay known. */
 export async function saveContext(
   context: Context,
   options: { readonly makeCurrent: boolean },
   place: ConfigPlace,
 ): Promise<string> {
-  await changeConfig(place, (config) => ({
-    currentContext: options.makeCurrent || config.currentContext === '' ? context.name : config.currentContext,
-    contexts: [...config.contexts.filter((known) => known.name !== context.name), context],
-  }));
+  await changeConfig(place, (config) => {
+    const before = config.contexts.find((known) => known.name === context.name);
+    const known = before?.servers !== undefined && before.caPem === context.caPem ? { servers: before.servers } : {};
+    return {
+      currentContext: options.makeCurrent || config.currentContext === '' ? context.name : config.currentContext,
+      contexts: [...config.contexts.filter(({ name }) => name !== context.name), { ...known, ...context }],
+    };
+  });
   return configPath(place);
+}
+
+/** Notes where the replicas of this context are. */
+export async function saveServers(name: string, servers: readonly string[], place: ConfigPlace): Promise<void> {
+  await changeConfig(place, (config) => ({
+    ...config,
+    contexts: config.contexts.map((context) => (context.name === name ? { ...context, servers: [...servers] } : context)),
+  }));
 }
 
 /** Replaces the file by what `change` makes of it. */

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Context, changeConfig, configPath, loadConfig, saveContext } from './config-file.ts';
+import { type Context, changeConfig, configPath, loadConfig, saveContext, saveServers } from './config-file.ts';
 import { type ConnectionFlags, checkServer, chooseTarget } from './target.ts';
 
 const caPem = '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n';
@@ -40,6 +40,21 @@ describe('the file of contexts', () => {
     });
     await saveContext(context('b'), { makeCurrent: true }, place());
     expect((await loadConfig(place())).currentContext).toBe('b');
+  });
+
+  it('keeps the replicas of an orchestrator that starts again, and forgets those of another authority', async () => {
+    const servers = ['https://r2:7443', 'https://a:7443'];
+    await saveContext(context('a'), { makeCurrent: false }, place());
+    await saveContext(context('b'), { makeCurrent: false }, place());
+    await saveServers('a', servers, place());
+    await saveContext({ ...context('a'), token: 'new' }, { makeCurrent: false }, place());
+    expect((await loadConfig(place())).contexts).toEqual([context('b'), { ...context('a'), token: 'new', servers }]);
+    expect(await chooseTarget(place(), {})).toMatchObject({ context: 'a', server: 'https://a:7443', servers });
+    expect(await chooseTarget(place(), { server: 'other' })).not.toHaveProperty('servers');
+    await saveContext({ ...context('a'), caPem: `${caPem}\n` }, { makeCurrent: false }, place());
+    expect((await loadConfig(place())).contexts[1]).not.toHaveProperty('servers');
+    await saveServers('nobody', servers, place());
+    expect((await loadConfig(place())).contexts).toHaveLength(2);
   });
 
   it('loses nothing when several write at once', async () => {

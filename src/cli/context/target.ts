@@ -20,6 +20,10 @@ export interface Target {
   /** For messages: `context home`, `--server`. */
   readonly origin: string;
   readonly server: string;
+  /** All that its replicas are known by, the best first. */
+  readonly servers?: readonly string[] | undefined;
+  /** The context that `server` is from. */
+  readonly context?: string | undefined;
   readonly token: string;
   /** null: not known yet; the token says by its hash which one it must be. */
   readonly caPem: string | null;
@@ -41,6 +45,7 @@ export async function chooseTarget(shell: Pick<Shell, 'env' | 'home' | 'cwd'>, f
   return {
     origin: server !== undefined ? (flags.server !== undefined ? '--server' : 'TENDRIL_SERVER') : `context ${context?.name}`,
     server: checkServer(chosenServer),
+    ...(server === undefined && { context: context?.name, servers: context?.servers?.map(checkServer) }),
     token: token ?? context?.token ?? '',
     caPem: ca !== undefined ? await readCa(shell.cwd, ca) : (context?.caPem ?? null),
   };

@@ -3,15 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
-import { systemClock } from '../../adapters/system-clock/clock.ts';
 import { Authority, type AuthorityDocuments, makeAuthority } from '../../adapters/tls/authority.ts';
-import { SecureServer } from '../../adapters/tls/secure-server.ts';
-import { type ApiServer, createApi } from '../../api/api.ts';
 import { ADMIN } from '../../api/testing/memory-backend.ts';
 import { readStoredDecisions } from '../../compose/stored-decisions.ts';
+import { must } from '../../core/base/assert.ts';
 import { saveContext } from '../context/config-file.ts';
 import { type ProgramOptions, runProgram } from '../program.ts';
 import type { Shell } from '../shell.ts';
+import { ApiReplica } from './api-replica.ts';
 import { StagedBackend } from './staged-backend.ts';
 import { NOW_MS } from './views.ts';
 
@@ -29,15 +28,16 @@ export interface RunOptions {
   readonly program?: ProgramOptions;
   /** Sees all that is written to stdout so far, each time something is. */
   readonly onStdout?: (soFar: string) => void;
+  /** The same of stderr. */
+  readonly onStderr?: (soFar: string) => void;
 }
 
 export class CliRig {
   readonly backend = new StagedBackend();
   readonly authority: Authority;
   readonly directory: string;
-  #api: ApiServer | null = null;
-  #server: SecureServer | null = null;
-  #port = 0;
+  /** The first is there from the start. */
+  readonly replicas: ApiReplica[] = [];
 
   private constructor(documents: AuthorityDocuments, directory: string) {
     this.authority = new Authority(documents);
@@ -46,7 +46,7 @@ export class CliRig {
 
   static async open(): Promise<CliRig> {
     const rig = new CliRig(await makeAuthority(Date.now()), await mkdtemp(join(tmpdir(), 'tendril-cli-')));
-    await rig.start();
+    await rig.addReplica();
     await saveContext(
       { name: 'home', server: rig.url, token: ADMIN, caPem: rig.authority.caPem },
       { makeCurrent: true },
@@ -55,50 +55,38 @@ export class CliRig {
     return rig;
   }
 
+  /** `backend`: its own, where it shall have another view of things than the others. */
+  async addReplica(backend = this.backend): Promise<ApiReplica> {
+    const { authority } = this;
+    const replica = new ApiReplica({ backend, authority, replicas: () => this.replicas.map(({ url }) => url) });
+    await replica.start();
+    this.replicas.push(replica);
+    return replica;
+  }
+
   get url(): string {
-    return `https://127.0.0.1:${this.#port}`;
+    return this.#first.url;
   }
 
   get place() {
     return { env: {}, home: this.directory };
   }
 
-  /** On the same port as before. */
-  async start(): Promise<void> {
-    const api = await createApi({
-      backend: this.backend,
-      clock: systemClock,
-      admission: {
-        caPem: this.authority.caPem,
-        peerOf: () => null,
-        join: () => Promise.reject(new Error('nobody joins here')),
-        renew: () => Promise.reject(new Error('nobody joins here')),
-      },
-      defect: (error) => {
-        throw error;
-      },
-      mintToken: () => ({ id: 'tok1', secretHash: 'ab'.repeat(32), text: 'tdl1.text.tok1' }),
-    });
-    this.#api = api;
-    this.#server = new SecureServer({
-      host: '127.0.0.1',
-      port: this.#port,
-      // No names: a client knows it by what it is, not by where it is.
-      identity: await this.authority.makeServerIdentity([], Date.now()),
-      request: api.handler,
-      turnedAway: () => {},
-    });
-    await this.#server.open();
-    this.#port = this.#server.port;
+  get #first(): ApiReplica {
+    return must(this.replicas[0], 'a replica');
   }
 
-  async stop(): Promise<void> {
-    await this.#api?.close();
-    await this.#server?.close();
+  /** On the same port as before. */
+  start(): Promise<void> {
+    return this.#first.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#first.stop();
   }
 
   async close(): Promise<void> {
-    await this.stop();
+    for (const replica of this.replicas) await replica.stop();
     await rm(this.directory, { recursive: true });
   }
 
@@ -110,7 +98,7 @@ export class CliRig {
       stream.setEncoding('utf8');
       stream.on('data', (text: string) => {
         written[name] += text;
-        if (name === 'stdout') options.onStdout?.(written.stdout);
+        (name === 'stdout' ? options.onStdout : options.onStderr)?.(written[name]);
       });
       return Object.assign(stream, { isTTY: options.terminal ?? false, columns: 100 });
     };

@@ -1,5 +1,6 @@
 /** A backend whose views a test sets as it likes; writes are taken down and answered as MemoryBackend does. */
 import { MemoryBackend } from '../../api/testing/memory-backend.ts';
+import type { ClientRequest } from '../../core/model/requests.ts';
 import type { Change, ChildView, EventView, InstanceView, ServiceView, TokenView } from '../../core/model/views.ts';
 
 export class StagedBackend extends MemoryBackend {
@@ -8,6 +9,8 @@ export class StagedBackend extends MemoryBackend {
   readonly stagedChildren = new Map<string, ChildView>();
   readonly stagedTokens: TokenView[] = [];
   readonly stagedEvents: EventView[] = [];
+  /** Called when a request has been applied and nobody has been answered yet. */
+  applied: () => void = () => {};
   readonly #stagedListeners = new Set<(change: Change) => void>();
 
   override services = () => [...this.stagedServices.values()];
@@ -26,6 +29,12 @@ export class StagedBackend extends MemoryBackend {
   override subscribe(listener: (change: Change) => void): () => void {
     this.#stagedListeners.add(listener);
     return () => this.#stagedListeners.delete(listener);
+  }
+
+  override submit(request: ClientRequest, idempotencyKey?: string): ReturnType<MemoryBackend['submit']> {
+    const outcome = super.submit(request, idempotencyKey);
+    this.applied();
+    return outcome;
   }
 
   putService(view: ServiceView): void {

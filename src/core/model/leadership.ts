@@ -19,3 +19,6 @@ export type ProposalFate = 'never' | 'unknown';
 
 /** Of an answer by a replica that does not lead: the URL of the one that does, where it is known. */
 export const LEADER_HEADER = 'tendril-leader';
+
+/** Of an answer to a user: the URLs of all replicas, apart by blanks. */
+export const REPLICAS_HEADER = 'tendril-replicas';

@@ -168,6 +168,13 @@ export class Orchestrator {
     return child === null ? null : (this.#observed.links.get(child)?.via ?? null);
   }
 
+  /** Where the replicas are, the one to turn to first: the leader; on demand this one, and others that may lead. */
+  orchestrators(): readonly string[] {
+    const first = this.#isOnDemand ? this.#init.replica?.name : this.#leadership.leader;
+    const replicas = [...this.#state.replicas.values()].filter(({ role }) => !this.#isOnDemand || role === 'voter');
+    return replicas.sort((a, b) => Number(b.name === first) - Number(a.name === first)).map(({ url }) => url);
+  }
+
   viewContext(nowMs: number): ViewContext {
     return { state: this.#state, observed: this.#observed, refusals: this.#refusals, nowMs };
   }
@@ -419,13 +426,6 @@ export class Orchestrator {
     return { type: 'desired', session, epoch: this.#state.epoch, from: 0, to, more: false, set: [], unset: [], heartbeatMs };
   }
 
-  /** Where the replicas are, the one to turn to first: the leader; on demand this one, and others that may lead. */
-  #orchestrators(): readonly string[] {
-    const first = this.#isOnDemand ? this.#init.replica?.name : this.#leadership.leader;
-    const replicas = [...this.#state.replicas.values()].filter(({ role }) => !this.#isOnDemand || role === 'voter');
-    return replicas.sort((a, b) => Number(b.name === first) - Number(a.name === first)).map(({ url }) => url);
-  }
-
   /** Another set of replicas, or one is elsewhere. */
   #tellOfGroup(): void {
     for (const [child, link] of this.#observed.links)
@@ -434,7 +434,7 @@ export class Orchestrator {
 
   #sendDesired(child: string, session: string, known: number, greet: boolean, isGroupNews = false): void {
     const member = must(this.#state.members.get(child), `child ${child}`);
-    const orchestrators = greet || isGroupNews ? this.#orchestrators() : null;
+    const orchestrators = greet || isGroupNews ? this.orchestrators() : null;
     const messages = desiredSince(this.#state, member, known, {
       session,
       heartbeatMs: this.#init.heartbeatMs,
