@@ -238,10 +238,7 @@ export class LevelRaftStorage implements RaftStorage {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0);
       try {
-        await this.#open().batch(
-          group.flatMap(({ operations }) => operations),
-          { sync: true },
-        );
+        await this.#commit(group.flatMap(({ operations }) => operations));
       } catch (error) {
         const failure = codedLevelError(error);
         this.#ended = failure;
@@ -251,6 +248,16 @@ export class LevelRaftStorage implements RaftStorage {
       for (const { resolve } of group) resolve();
     }
     this.#writing = null;
+  }
+
+  /** One by one: a list of 4,096 operations holds the thread up for 50 ms, as many calls for 4 (classic-level 3). */
+  async #commit(operations: readonly Operation[]): Promise<void> {
+    const batch = this.#open().batch();
+    for (const operation of operations) {
+      if (operation.type === 'put') batch.put(operation.key, operation.value);
+      else batch.del(operation.key);
+    }
+    await batch.write({ sync: true });
   }
 
   #open(): LogDatabase {
