@@ -25,6 +25,8 @@ export interface BenchContext {
   readonly tell: (line: string) => void;
   /** How long an idle process is watched. */
   readonly idleMinutes: number;
+  /** Shows a picture (SVG) beside the table. `name` becomes its file's; `title` says what is seen. */
+  readonly show: (name: string, title: string, svg: string) => void;
 }
 
 export interface Bench {
@@ -61,6 +63,10 @@ export function median(samples: readonly number[]): number {
 
 export function p95(samples: readonly number[]): number {
   return percentile(samples, 0.95);
+}
+
+export function p99(samples: readonly number[]): number {
+  return percentile(samples, 0.99);
 }
 
 /** The nearest rank: always one of the samples, for an even number of them the lower of the two in the middle. */

@@ -34,4 +34,14 @@ export const benches: readonly BenchEntry[] = [
     summary: 'committed placements over 10,000 children, from the requests to what the children are sent, beside the log alone',
     load: async () => (await import('./commit.ts')).commit,
   },
+  {
+    name: 'append',
+    summary: 'appends a second and their latency, three voters, beside etcd: the same client, disk and minutes',
+    load: async () => (await import('./append.ts')).append,
+  },
+  {
+    name: 'failover',
+    summary: 'from the death of the leader to the next commit, three voters, beside etcd over the same links',
+    load: async () => (await import('./failover.ts')).failover,
+  },
 ];

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bench, type BenchContext, type Figure, figure } from './bench.ts';
+import { type Reading, readProcess } from './process-reading.ts';
 import { withDeployment } from './site.ts';
 import { isSwarmPossible, withSwarm } from './swarm.ts';
 
@@ -13,16 +14,6 @@ const SETTLE_MS = 60_000;
 /** Each kind of process as often, side by side. */
 const COPIES = 3;
 const MB = 1e6;
-/** USER_HZ: the kernel tells CPU time in hundredths of a second to every program (time(7)). */
-const TICK_MS = 10;
-
-interface Reading {
-  readonly atMs: number;
-  readonly residentBytes: number;
-  readonly proportionalBytes: number;
-  readonly cpuMs: number;
-  readonly writtenBytes: number;
-}
 
 interface Idle {
   readonly residentMb: number;
@@ -60,10 +51,10 @@ async function watchAll({ tell, idleMinutes }: BenchContext, watched: Watched): 
   tell(`settling for ${SETTLE_MS / 1_000} s`);
   await delay(SETTLE_MS);
   const pids = [...watched.workers, ...watched.singles, watched.root, watched.bare];
-  const before = pids.map(read);
+  const before = pids.map(readProcess);
   tell(`watching ${pids.length} idle processes for ${idleMinutes} min`);
   await delay(idleMinutes * 60_000);
-  const idle = new Map(pids.map((pid, index) => [pid, between(before[index] ?? read(pid), read(pid))]));
+  const idle = new Map(pids.map((pid, index) => [pid, between(before[index] ?? readProcess(pid), readProcess(pid))]));
   const of = (some: readonly number[], what: keyof Idle) => some.map((pid) => idle.get(pid)?.[what] ?? Number.NaN);
   const [workers, singles] = [watched.workers, watched.singles];
   const time = `${idleMinutes} min`;
@@ -105,26 +96,6 @@ async function watchAll({ tell, idleMinutes }: BenchContext, watched: Watched): 
   ];
 }
 
-function read(pid: number): Reading {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const share = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const io = readFileSync(`/proc/${pid}/io`, 'utf8');
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // Behind the name, which stands in brackets and may hold anything, begins field 3; times are 14 and 15 (proc(5)).
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return {
-    atMs: performance.now(),
-    residentBytes: number(status, /^VmRSS:\s+(\d+) kB/m) * 1024,
-    proportionalBytes: number(share, /^Pss:\s+(\d+) kB/m) * 1024,
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
-    writtenBytes: number(io, /^write_bytes: (\d+)/m),
-  };
-}
-
-function number(text: string, pattern: RegExp): number {
-  return Number(pattern.exec(text)?.[1] ?? Number.NaN);
-}
-
 function between(before: Reading, after: Reading): Idle {
   return {
     residentMb: after.residentBytes / MB,
@@ -140,7 +111,7 @@ async function readSwarm(tell: BenchContext['tell']): Promise<number> {
   return withSwarm(async (rig) => {
     await delay(SETTLE_MS / 2);
     const engine = processes().filter(({ command }) => command.includes(rig.socketPath.replace(/docker\.sock$/, '')));
-    return engine.reduce((sum, { pid }) => sum + read(pid).residentBytes, 0) / MB;
+    return engine.reduce((sum, { pid }) => sum + readProcess(pid).residentBytes, 0) / MB;
   });
 }
 

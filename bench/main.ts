@@ -1,7 +1,10 @@
 /** `npm run bench`: lists the benches, or runs one and says what it found. */
 import { parseArgs } from 'node:util';
+import { must } from '../src/core/base/assert.ts';
 import { benches } from './benches.ts';
-import { asTable, beginReport, record } from './report.ts';
+import { PART } from './parts/part.ts';
+import { parts } from './parts/parts.ts';
+import { asTable, beginReport, type Plot, record, writePlot } from './report.ts';
 
 const USAGE = `npm run bench                            list the benches
 npm run bench -- NAME [NAME ...]         run them; all: every one
@@ -37,15 +40,28 @@ async function main(): Promise<number> {
     const beginning = beginReport(name);
     const tell = (line: string) => void process.stderr.write(`${name}: ${line}\n`);
     const bench = await load();
-    const figures = await bench.run({ tell, idleMinutes });
-    const report = { ...beginning, figures };
+    const plots: Plot[] = [];
+    const show = (plotName: string, title: string, svg: string): void => {
+      const file = `${plotName}.svg`;
+      tell(`${title}: ${writePlot(file, svg, values.record)}`);
+      plots.push({ file, title });
+    };
+    const figures = await bench.run({ tell, idleMinutes, show });
+    const report = { ...beginning, figures, plots };
     if (values.record) record(report);
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${asTable(report)}\n`);
   }
   return 0;
 }
 
-process.exitCode = await main().catch((error: unknown) => {
+async function runPart(name: string): Promise<number> {
+  const start = await must(parts[name], `a part ${name}`)();
+  start();
+  return 0;
+}
+
+const [first, part = ''] = process.argv.slice(2);
+process.exitCode = await (first === PART ? runPart(part) : main()).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
 });

@@ -15,11 +15,28 @@ export interface Report {
   /** Of one minute, when the bench began: what others made the machine do. */
   readonly loadBefore: number;
   readonly figures: readonly Figure[];
+  /** Pictures that lie beside, by file name. */
+  readonly plots?: readonly Plot[];
+}
+
+export interface Plot {
+  readonly file: string;
+  readonly title: string;
 }
 
 const RESULTS = join(ROOT, 'bench/results');
+/** Of runs that are not recorded. */
+const DRAFTS = join(ROOT, 'dist/plots');
 
-export function beginReport(bench: string): Omit<Report, 'figures'> {
+/** Where it lies now. */
+export function writePlot(file: string, svg: string, isRecorded: boolean): string {
+  const folder = isRecorded ? RESULTS : DRAFTS;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, file), svg);
+  return join(folder, file);
+}
+
+export function beginReport(bench: string): Omit<Report, 'figures' | 'plots'> {
   return {
     bench,
     commit: commit(),
@@ -79,6 +96,7 @@ function asPage(reports: readonly Report[]): string {
           `| ${each.name} | ${each.value} ${each.unit} | ${each.goal} | ${metText(each)} | ${spreadText(each)} | ${each.runs} | ${each.anchor} |`,
       ),
       '',
+      ...(report.plots ?? []).flatMap(({ file, title }) => [`![${title}](${file})`, '']),
     ].join('\n'),
   );
   return `# Results\n\nWritten by \`npm run bench -- NAME --record\`: do not edit. What the figures mean: [benchmarks](../../docs/benchmarks.md).\n\n${sections.join('\n')}`;

@@ -26,6 +26,8 @@ export interface EtcdOptions {
   readonly auth?: boolean;
   /** More flags for every member. */
   readonly flags?: readonly string[];
+  /** Where the members reach each other's ports, when not there: a wire of the test's. */
+  readonly wireTo?: (peerPort: number) => Promise<number>;
 }
 
 /** Of `root`, who may do anything, and of `tendril`, who may read and write keys under `tendril/`. */
@@ -48,13 +50,19 @@ export class Etcd {
     const directory = mkdtempSync(join(tmpdir(), 'tendril-etcd-'));
     const certificates = options.tls ? makeEtcdCertificates(join(directory, 'tls')) : null;
     const names = Array.from({ length: options.members ?? 1 }, (_, at) => `m${at + 1}`);
-    const ports = await Promise.all(names.map(async (name) => ({ name, port: await freePort(), peerPort: await freePort() })));
-    const peers = ports.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
+    const wireTo = options.wireTo ?? ((peerPort) => Promise.resolve(peerPort));
+    const ports = await Promise.all(
+      names.map(async (name) => {
+        const peerPort = await freePort();
+        return { name, port: await freePort(), peerPort, reachedAt: await wireTo(peerPort) };
+      }),
+    );
+    const peers = ports.map(({ name, reachedAt }) => `${name}=http://127.0.0.1:${reachedAt}`).join(',');
     const members = ports.map(
-      ({ name, port, peerPort }) =>
+      ({ name, port, peerPort, reachedAt }) =>
         new EtcdMember(port, join(directory, name), [
           ...['--name', name, '--logger', 'zap', '--log-outputs', 'stderr'],
-          ...['--initial-cluster', peers, '--initial-advertise-peer-urls', `http://127.0.0.1:${peerPort}`],
+          ...['--initial-cluster', peers, '--initial-advertise-peer-urls', `http://127.0.0.1:${reachedAt}`],
           ...['--listen-peer-urls', `http://127.0.0.1:${peerPort}`],
           ...['--listen-client-urls', `${scheme(certificates)}://127.0.0.1:${port}`],
           ...['--advertise-client-urls', `${scheme(certificates)}://127.0.0.1:${port}`],

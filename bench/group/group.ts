@@ -1,0 +1,125 @@
+/** Replicas of one log, each a process of its own, with their certificates, disks and the wires between them. Loopback. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ChildIdentity } from '../../src/adapters/tls/dial.ts';
+import { must } from '../../src/core/base/assert.ts';
+import type { Membership } from '../../src/core/raft/membership.ts';
+import { Certificates } from '../../test/rig/certificates.ts';
+import { freePort } from '../../test/rig/free-port.ts';
+import { until } from '../../test/rig/until.ts';
+import { Part } from '../parts/part.ts';
+import type { MemberConfig } from './member.ts';
+import type { StoreStatus } from './store-replica.ts';
+
+export interface GroupOptions {
+  readonly voters: number;
+  /** The part that each replica is, and what it is told beside what every member is. */
+  readonly program: string;
+  readonly leadership?: MemberConfig['leadership'];
+  readonly quietMs?: number;
+  /** Where the others reach a port: through a wire, or as it is. */
+  readonly wireTo?: (port: number) => Promise<number>;
+  readonly nodeFlags?: readonly string[];
+}
+
+export interface GroupReplica {
+  readonly id: string;
+  readonly putPort: number;
+  readonly peerPort: number;
+  part: Part | null;
+}
+
+const ELECTION_LIMIT_MS = 20_000;
+
+export class Group {
+  readonly replicas: readonly GroupReplica[];
+  readonly #options: GroupOptions;
+  readonly #directory: string;
+  readonly #identities: ReadonlyMap<string, ChildIdentity>;
+  readonly #membership: Membership;
+
+  private constructor(
+    options: GroupOptions,
+    directory: string,
+    replicas: readonly GroupReplica[],
+    identities: ReadonlyMap<string, ChildIdentity>,
+    membership: Membership,
+  ) {
+    this.#options = options;
+    this.#directory = directory;
+    this.replicas = replicas;
+    this.#identities = identities;
+    this.#membership = membership;
+  }
+
+  static async open(options: GroupOptions): Promise<Group> {
+    const certificates = await Certificates.make();
+    const wireTo = options.wireTo ?? ((port) => Promise.resolve(port));
+    const replicas: GroupReplica[] = [];
+    const identities = new Map<string, ChildIdentity>();
+    const membership: Membership[number][] = [];
+    for (let at = 1; at <= options.voters; at += 1) {
+      const id = `r${at}`;
+      const replica = { id, putPort: await freePort(), peerPort: await freePort(), part: null };
+      replicas.push(replica);
+      identities.set(id, await certificates.replicaIdentity(id, id));
+      membership.push({ id, name: id, url: `https://127.0.0.1:${await wireTo(replica.peerPort)}`, role: 'voter' });
+    }
+    const directory = await mkdtemp(join(tmpdir(), 'tendril-bench-'));
+    const group = new Group(options, directory, replicas, identities, membership);
+    try {
+      await Promise.all(replicas.map((replica) => group.start(replica)));
+      return group;
+    } catch (error) {
+      await group.close();
+      throw error;
+    }
+  }
+
+  /** A new life of the replica, on what it had written. */
+  async start(replica: GroupReplica): Promise<void> {
+    const { program, leadership = 'standing', quietMs = 1_000, nodeFlags } = this.#options;
+    const part = new Part(program, nodeFlags);
+    replica.part = part;
+    const config: MemberConfig & { readonly putPort: number } = {
+      id: replica.id,
+      directory: join(this.#directory, replica.id),
+      membership: this.#membership,
+      identity: must(this.#identities.get(replica.id), 'a certificate'),
+      peerPort: replica.peerPort,
+      putPort: replica.putPort,
+      leadership,
+      quietMs,
+    };
+    await part.ask('start', config);
+  }
+
+  partOf(replica: GroupReplica): Part {
+    return must(replica.part, `a process of ${replica.id}`);
+  }
+
+  status(replica: GroupReplica): Promise<StoreStatus> {
+    return this.partOf(replica).ask('status');
+  }
+
+  /** Resolves when one leads and all have all of its log. */
+  async settled(): Promise<GroupReplica> {
+    return until(
+      'one leads, and all have its log',
+      async () => {
+        const statuses = await Promise.all(this.replicas.map((replica) => this.status(replica)));
+        const leading = statuses.findIndex(({ leads }) => leads);
+        const { lastIndex = 0 } = statuses[leading] ?? {};
+        const isSettled = statuses.every(({ commit, leader }) => commit === lastIndex && leader === this.replicas[leading]?.id);
+        return leading >= 0 && isSettled && this.replicas[leading];
+      },
+      ELECTION_LIMIT_MS,
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.replicas.map(({ part }) => part?.kill()));
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}

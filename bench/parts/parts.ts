@@ -1,0 +1,7 @@
+/** What of a bench runs in processes of their own. Each is loaded in its own process only. */
+export const parts: Readonly<Record<string, () => Promise<() => void>>> = {
+  wires: async () => (await import('../group/wires.ts')).wires,
+  'store-replica': async () => (await import('../group/store-replica.ts')).storeReplica,
+  'put-load': async () => (await import('../load/put-load.ts')).putLoad,
+  'put-probe': async () => (await import('../load/put-probe.ts')).putProbe,
+};

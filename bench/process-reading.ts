@@ -1,0 +1,37 @@
+/** What the kernel knows of a process: its memory, its processor time, what it made the disk write. */
+import { readFileSync } from 'node:fs';
+
+/** USER_HZ: the kernel tells CPU time in hundredths of a second to every program (time(7)). */
+const TICK_MS = 10;
+
+export interface Reading {
+  readonly atMs: number;
+  readonly residentBytes: number;
+  readonly proportionalBytes: number;
+  readonly cpuMs: number;
+  readonly writtenBytes: number;
+}
+
+export function readProcess(pid: number): Reading {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const share = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const io = readFileSync(`/proc/${pid}/io`, 'utf8');
+  return {
+    atMs: performance.now(),
+    residentBytes: number(status, /^VmRSS:\s+(\d+) kB/m) * 1024,
+    proportionalBytes: number(share, /^Pss:\s+(\d+) kB/m) * 1024,
+    cpuMs: cpuMsOf(pid),
+    writtenBytes: number(io, /^write_bytes: (\d+)/m),
+  };
+}
+
+export function cpuMsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // Behind the name, which stands in brackets and may hold anything, begins field 3; times are 14 and 15 (proc(5)).
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
+function number(text: string, pattern: RegExp): number {
+  return Number(pattern.exec(text)?.[1] ?? Number.NaN);
+}
