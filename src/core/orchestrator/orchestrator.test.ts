@@ -39,6 +39,9 @@ class Site {
   readonly saidToChildren: Desired[] = [];
   snapshot = '';
   readonly entries: string[] = [];
+  /** As a log does while the leadership is handed over. */
+  dropsAll = false;
+  dropped = 0;
   #index = 0;
   #ticket = 0;
   readonly #sequences = new Map<string, number>();
@@ -57,7 +60,11 @@ class Site {
   }
 
   #take(effect: OrchestratorEffect, inputs: OrchestratorInput[]): void {
-    if (effect.type === 'propose') {
+    if (effect.type === 'propose' && this.dropsAll) {
+      this.dropped += 1;
+      if (this.dropped > 100) throw new Error('proposed again and again, without end');
+      inputs.push({ type: 'proposalDropped', proposal: effect.proposal, reason: 'handing over' });
+    } else if (effect.type === 'propose') {
       this.#index += 1;
       this.entries.push(effect.data);
       inputs.push({ type: 'entryCommitted', index: this.#index, data: effect.data, proposal: effect.proposal });
@@ -384,6 +391,22 @@ describe('an orchestrator', () => {
     const state = OrchestratorState.fromJSON(JSON.parse(JSON.stringify(site.core.state)), sha256);
     expect(JSON.stringify(state)).toBe(JSON.stringify(site.core.state));
     assertState(state);
+  });
+
+  it('waits when its log takes no decision until time has passed, and then decides the same', () => {
+    const site = new Site();
+    site.node('n1');
+    site.node('n2');
+    site.request(web({ replicas: 1 }));
+    const [first, other] = site.on('n1').length === 1 ? ['n1', 'n2'] : ['n2', 'n1'];
+    site.dropsAll = true;
+    site.report(first, [reportOf('web-1', 'REFUSED', 'no room after all')]);
+    expect(site.dropped).toBe(1);
+    site.dropsAll = false;
+    site.report(other);
+    expect(site.on(first)).toEqual(['web-1']);
+    site.step({ type: 'timePassed' });
+    expect(site.on(other)).toEqual(['web-1']);
   });
 
   it('decides nothing more when all is as it should be (R3)', () => {

@@ -118,6 +118,8 @@ export class Orchestrator {
   #snapshotIndex = 0;
   #nextProposal = 1;
   #deciding: number | null = null;
+  /** The log has dropped a decision: until time has passed, or leadership, it would drop the next one too. */
+  #isHeldBack = false;
   #tickets = new Map<number, number>();
   #upstreamProposals = new Set<number>();
   #dirty = new Set<string>();
@@ -282,6 +284,7 @@ export class Orchestrator {
   }
 
   #logReady(leadership: Leadership): void {
+    this.#isHeldBack = false;
     const before = this.#leadership;
     const led = before.leads;
     this.#leadership = leadership;
@@ -382,6 +385,7 @@ export class Orchestrator {
   #proposalDropped(proposal: number, reason: string): void {
     if (proposal === this.#deciding) {
       this.#deciding = null;
+      this.#isHeldBack = true;
       for (const key of this.#state.services.keys()) this.#dirty.add(key);
     }
     if (this.#upstreamProposals.delete(proposal)) this.#effects.push({ type: 'restartUplink', reason });
@@ -529,6 +533,7 @@ export class Orchestrator {
   #timePassed(): void {
     if (!this.#leadership.leads && !this.#isOnDemand) return;
     this.#observed.presume(this.#peers, this.#nowMs);
+    this.#isHeldBack = false;
     for (const [child, link] of this.#observed.links) {
       // A service may have less patience than it takes to be silent: from the first missed heartbeat on, ask each.
       const late = this.#nowMs - link.lastHeardMs > 2 * this.#init.heartbeatMs;
@@ -561,7 +566,7 @@ export class Orchestrator {
 
   /** I1: decides for all services concerned, in one entry. */
   #decide(): void {
-    if (this.#deciding !== null) return;
+    if (this.#deciding !== null || this.#isHeldBack) return;
     const decisions = this.#nextDecisions();
     if (decisions.length === 0) return;
     this.#deciding = this.#propose({ type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions });
