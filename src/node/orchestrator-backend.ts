@@ -193,7 +193,9 @@ export class OrchestratorBackend {
   /** What needs no log entry to be refused: a place that does not exist, a service larger than any known machine. */
   #refuseBeforehand(request: ClientRequest): Result<RequestOutcome, RequestRefusal> | null {
     if (request.type === 'migrateInstance') return this.#checkTarget(request);
-    if (request.type === 'removeChild' && request.child === this.#init.localNode)
+    // One of several replicas can go, also while it leads and answers: it hands over first.
+    const isAlone = this.#state.replicas.size <= 1;
+    if (request.type === 'removeChild' && request.child === this.#init.localNode && isAlone)
       return refused({
         code: 'conflict',
         what: `${request.child} is this orchestrator's own node; start it with --no-worker instead`,
