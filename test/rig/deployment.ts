@@ -9,9 +9,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiClient } from '../../src/cli/api/api-client.ts';
 import { Transport } from '../../src/cli/api/transport.ts';
-import { loadConfig } from '../../src/cli/context/config-file.ts';
+import { type Context, loadConfig, saveContext } from '../../src/cli/context/config-file.ts';
+import type { Target } from '../../src/cli/context/target.ts';
+import type { ReplicaRole } from '../../src/core/model/replicas.ts';
 import type { ServiceManifest } from '../../src/core/model/service.ts';
 import { serviceSchema } from '../../src/core/model/service.ts';
+import type { TokenRole } from '../../src/core/model/token.ts';
 import type { InstanceView } from '../../src/core/model/views.ts';
 import { freePort } from './free-port.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -121,6 +124,17 @@ export class Deployment {
     return node;
   }
 
+  /** Joins the orchestrator of `at`, itself one of its replicas; it works, too. Resolves when it is up, at first as a learner. */
+  async addReplica(name: string, at: string, role: ReplicaRole, flags: readonly string[] = []): Promise<TendrilProcess> {
+    const port = await freePort();
+    const joining = ['--join', this.#url(at, null), '--role', role, '--token', await this.token(at, role)];
+    const firstFlags = ['--listen', `127.0.0.1:${port}`, ...joining];
+    // Its users have their tokens from the first replica, and so has the test.
+    const context = { ...(await this.#context(at)), name, server: `https://127.0.0.1:${port}` };
+    await saveContext(context, { makeCurrent: false }, { env: this.env, home: this.directory });
+    return this.#add(name, port, null, firstFlags, [...this.#capacity(), ...flags]);
+  }
+
   async #add(
     name: string,
     port: number | null,
@@ -158,7 +172,7 @@ export class Deployment {
     return `https://127.0.0.1:${link?.port ?? this.node(parent).port}`;
   }
 
-  async token(orchestrator: string, role: 'worker' | 'cluster' | 'admin' | 'viewer'): Promise<string> {
+  async token(orchestrator: string, role: TokenRole): Promise<string> {
     return (await this.api(orchestrator).createToken({ role })).token;
   }
 
@@ -191,12 +205,21 @@ export class Deployment {
     return known;
   }
 
-  async #openClient(orchestrator: string): Promise<void> {
+  /** How one speaks to this orchestrator, as its context says. */
+  async target(orchestrator: string): Promise<Target> {
+    return { ...(await this.#context(orchestrator)), origin: 'test' };
+  }
+
+  async #context(orchestrator: string): Promise<Context> {
     const { contexts } = await loadConfig({ env: this.env, home: this.directory });
     const context = contexts.find(({ name }) => name === orchestrator);
     if (!context) throw new Error(`no context ${orchestrator}`);
-    const { server, token, caPem } = context;
-    this.#clients.set(orchestrator, new ApiClient(new Transport({ origin: 'test', server, token, caPem }, this.#over.signal)));
+    return context;
+  }
+
+  async #openClient(orchestrator: string): Promise<void> {
+    const transport = new Transport(await this.target(orchestrator), this.#over.signal);
+    this.#clients.set(orchestrator, new ApiClient(transport));
   }
 
   /** Runs the command line, as a process of its own. `--context ORCHESTRATOR` says whom it speaks to. */
