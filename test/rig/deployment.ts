@@ -108,7 +108,8 @@ export class Deployment {
     const link = parent === null ? null : await this.#wireTo(parent);
     const joining = parent === null ? [] : ['--parent', this.#url(parent, link), '--token', await this.token(parent, 'cluster')];
     const flags = works ? this.#capacity() : ['--no-worker'];
-    return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, '--public-url', NOWHERE, ...joining], flags);
+    const publicUrl = this.#options.wires ? ['--public-url', NOWHERE] : [];
+    return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, ...publicUrl, ...joining], flags);
   }
 
   /** Resolves when its parent can give it work. */

@@ -98,8 +98,8 @@ const table = {
   },
   no_quorum: {
     status: 503,
-    message: 'No quorum of the voters can be reached, so nothing can be decided',
-    hint: 'Instances keep running. Bring voters back; if they are lost for good: tendril recover (docs/replicas.md).',
+    message: 'No quorum of the voters can be reached: nothing can be decided',
+    hint: 'Instances keep running. Wait for the voters or bring them back; if they are lost for good: tendril recover.',
   },
   unreachable: {
     status: 502,
