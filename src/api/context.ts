@@ -52,7 +52,7 @@ export interface ReplicaGroup {
   peerOf(socket: unknown): ReplicaPeer | { readonly refused: string } | null;
   join(body: unknown): Promise<ReplicaJoinResponse>;
   renew(peer: ReplicaPeer, body: unknown): Promise<IssuedCertificates>;
-  secrets(peer: ReplicaPeer): Sealed;
+  secrets(peer: ReplicaPeer): Promise<Sealed>;
   move(peer: ReplicaPeer, body: unknown): Promise<void>;
 }
 

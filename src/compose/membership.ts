@@ -1,6 +1,7 @@
 /** A node's or a cluster's place with its parent: joining, the certificate and its renewal, the uplink, streams. */
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import * as z from 'zod/mini';
 import { MqttUplink } from '../adapters/mqtt/uplink.ts';
 import { makeKey } from '../adapters/tls/certificate-request.ts';
 import { type ChildIdentity, dialOptions } from '../adapters/tls/dial.ts';
@@ -13,7 +14,7 @@ import { Renewal } from '../node/renewal.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
-import { readParentUrls, readText, writeParentUrls, writeText } from './documents.ts';
+import { readParentUrls, readProfile, readText, writeParentUrls, writeProfile, writeText } from './documents.ts';
 import { systemRandom } from './random.ts';
 
 const KEY = 'member-key.pem';
@@ -24,6 +25,42 @@ export interface ParentInfo {
   readonly url: string;
   readonly name: string;
   readonly broker?: string | undefined;
+}
+
+/** What a cluster is to its parent by: its voters share it. */
+export const parentIdentitySchema = z.object({
+  url: z.string(),
+  name: z.string(),
+  broker: z.optional(z.string()),
+  keyPem: z.string(),
+  certificatePem: z.string(),
+  caPem: z.string(),
+});
+export type ParentIdentity = z.output<typeof parentIdentitySchema>;
+
+/** null: there is no parent. */
+export async function readParentIdentity(store: Store): Promise<ParentIdentity | null> {
+  const parent = (await readProfile(store))?.parent ?? null;
+  if (parent === null) return null;
+  const { url, name, broker } = parent;
+  return { url, name, ...(broker === undefined ? {} : { broker }), ...(await readIdentity(store)) };
+}
+
+/** From another voter. The profile comes last: it says that there is a parent. */
+export async function writeParentIdentity(store: Store, parent: ParentIdentity): Promise<void> {
+  const { url, name, broker } = parent;
+  await writeText(store, KEY, parent.keyPem);
+  await writeText(store, PARENT_CA, parent.caPem);
+  await writeText(store, CERTIFICATE, parent.certificatePem);
+  const profile = await readProfile(store);
+  if (profile) await writeProfile(store, { ...profile, parent: { url, name, ...(broker === undefined ? {} : { broker }) } });
+}
+
+/** Of a replica that votes no longer. */
+export async function removeParentIdentity(store: Store): Promise<void> {
+  const profile = await readProfile(store);
+  if (profile?.parent) await writeProfile(store, { ...profile, parent: null });
+  for (const name of [CERTIFICATE, KEY, PARENT_CA]) await store.remove(name);
 }
 
 /** Joins with a token. The key is kept first, so that a retry after a lost answer is the same member; the rest only when all went well. */

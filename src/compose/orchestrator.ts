@@ -67,10 +67,19 @@ export interface OrchestratorInput {
 }
 
 export async function composeOrchestrator(
-  components: { readonly clock: Clock; readonly logger: Logger; readonly store: Store; readonly membership: Membership | null },
+  components: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly store: Store;
+    /** With the own parent; null of a root, and of a replica that does not hold what it takes. */
+    readonly membership: Membership | null;
+    /** Once it holds it: null when there is no parent. */
+    readonly openMembership: () => Promise<Membership | null>;
+  },
   input: OrchestratorInput,
 ): Promise<OrchestratorParts> {
-  const { clock, logger, store, membership } = components;
+  const { clock, logger, store } = components;
+  let parent = components.membership;
   const { profile, software, directory, onFailure } = input;
   const startedAtMs = clock.nowMs();
   const { uid: id, name, group } = profile;
@@ -119,7 +128,7 @@ export async function composeOrchestrator(
     );
 
   const streamDialled = (stream: string) => {
-    membership?.dialBack(stream).then(
+    parent?.dialBack(stream).then(
       (connection) => api.serveConnection(connection, { trustedAs: 'parent' }),
       (error: unknown) => warn('no stream to the parent', { problem: String(error) }),
     );
@@ -130,7 +139,7 @@ export async function composeOrchestrator(
       logger,
       log: replication.log,
       downlink: local ? new JoinedDownlink([local.downlink, remote]) : remote,
-      parent: membership?.link ?? null,
+      parent: parent?.link ?? null,
       onStreamRequest: streamDialled,
       leadershipChanged: () => followGroup(),
       applied: () => {
@@ -162,6 +171,11 @@ export async function composeOrchestrator(
     record: () => driver.core.state.replicas.get(id),
     url: () => (openPort === null ? null : portUrl(profile, openPort)),
     moveSelf: (url) => driver.submit({ type: 'moveReplica', id, url }),
+    lacksParent: () => parent === null && driver.core.state.upstream !== null,
+    secretsTaken: async () => {
+      parent ??= await components.openMembership();
+      if (parent) driver.setParent(parent.link);
+    },
   });
   const forwarding = new LeaderForwarding(name, () => identity.replica);
   let followed = '';
@@ -206,9 +220,10 @@ export async function composeOrchestrator(
       readLocalLogs: local ? (instance, options) => Readable.from(local.readLogs(instance, options)) : null,
       checkToken: authenticate,
       metrics: () => readMetrics(),
+      parentUrl: () => parent?.parentUrl() ?? null,
       group: () => replication.view(),
     },
-    { software, startedAtMs, parentUrl: profile.parent?.url ?? null, localNode: local ? name : null },
+    { software, startedAtMs, localNode: local ? name : null },
   );
   // An orchestrator that nobody scrapes does not load the library.
   let metrics: Metrics | null = null;
@@ -340,7 +355,7 @@ export async function composeOrchestrator(
     duties.close();
     replication.close();
     gate?.close();
-    membership?.close();
+    parent?.close();
     await local?.close();
     await api.close();
     await driver.close();

@@ -29,6 +29,10 @@ export interface ReplicaDutiesComponents {
   readonly record: () => ReplicaRecord | undefined;
   /** Where this replica can be reached; null before the port is open. */
   readonly url: () => string | null;
+  /** The orchestrator has a parent, and this replica does not know what it takes to speak to it. */
+  readonly lacksParent: () => boolean;
+  /** What voters hold has come. */
+  readonly secretsTaken: () => Promise<void>;
   /** As the leader: commits the new address. */
   readonly moveSelf: (url: string) => Promise<unknown>;
 }
@@ -80,7 +84,7 @@ export class ReplicaDuties {
 
   #lacksSecrets(): boolean {
     const { identity, replication } = this.#components;
-    return replication.isVoter && identity.authority === null;
+    return replication.isVoter && (identity.authority === null || this.#components.lacksParent());
   }
 
   #keepsTooMuch(): boolean {
@@ -99,6 +103,7 @@ export class ReplicaDuties {
     const { identity, replication, logger, moveSelf, url } = this.#components;
     if (this.#lacksSecrets()) {
       await identity.takeSecrets(await this.#ask('/v1/replicas/secrets', undefined, sealedSchema));
+      await this.#components.secretsTaken();
       logger.info({}, 'this replica holds the authority now: it signs for members');
     }
     if (this.#keepsTooMuch() && (await this.#isHeldElsewhere())) {

@@ -3,7 +3,8 @@
  * node in its process. A voter also holds the orchestrator's secrets, sealed to that key, and signs for itself; a learner
  * has its certificates signed by a voter (ADR 0012).
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import * as z from 'zod/mini';
 import { Authority, makeAuthority } from '../adapters/tls/authority.ts';
 import { makeCertificateRequest, makeKey } from '../adapters/tls/certificate-request.ts';
 import type { ChildIdentity } from '../adapters/tls/dial.ts';
@@ -15,12 +16,17 @@ import { type IssuedCertificates, type Sealed, sealedSchema } from '../core/mode
 import { renewAtMs } from '../core/model/renewal.ts';
 import type { Store } from '../ports/store.ts';
 import { readText, writeText } from './documents.ts';
+import { parentIdentitySchema, readParentIdentity, removeParentIdentity, writeParentIdentity } from './membership.ts';
 
 export const CA = 'ca.pem';
 const KEY = 'replica-key.pem';
 const CERTIFICATE = 'replica.pem';
 const NODE_CERTIFICATE = 'node.pem';
 const SECRETS = 'authority.sealed';
+
+/** On the own disk without the parent's part, which lies beside it. */
+const secretsSchema = z.object({ caKeyPem: z.string(), parent: z.nullable(parentIdentitySchema) });
+type Secrets = z.output<typeof secretsSchema>;
 
 export interface ReplicaIdentityInit {
   readonly id: string;
@@ -127,24 +133,27 @@ export class ReplicaIdentity {
     this.#issued = issued;
   }
 
-  /** The orchestrator's secret, for a replica that has become a voter. */
-  sealSecretsFor(publicKeyPem: string): Sealed {
+  /** What voters hold, for a replica that has become one: the authority's key, and the identity with the own parent. */
+  async sealSecretsFor(publicKeyPem: string): Promise<Sealed> {
     if (this.#caKeyPem === null) throw new CodedError('unavailable', 'this replica does not hold the authority; voters do');
-    return sealFor(publicKeyPem, this.#caKeyPem);
+    const secrets: Secrets = { caKeyPem: this.#caKeyPem, parent: await readParentIdentity(this.#store) };
+    return sealFor(publicKeyPem, JSON.stringify(secrets));
   }
 
-  /** From a voter: this replica signs from now on. */
+  /** From a voter: this replica signs from now on, and can speak to the parent. */
   async takeSecrets(sealed: Sealed): Promise<void> {
-    const caKeyPem = openSealed(this.#keyPem, sealed);
+    const { caKeyPem, parent } = readSecrets(openSealed(this.#keyPem, sealed));
+    if (parent) await writeParentIdentity(this.#store, parent);
     this.#authority = new Authority({ caPem: this.#caPem, caKeyPem });
     this.#caKeyPem = caKeyPem;
-    await writeText(this.#store, SECRETS, JSON.stringify(sealed));
+    await writeSecrets(this.#store, this.#keyPem, caKeyPem);
   }
 
   /** No voter any more: what it held is not kept. (It may have been copied: see docs/security.md.) */
   async dropSecrets(): Promise<void> {
     this.#authority = null;
     this.#caKeyPem = null;
+    await removeParentIdentity(this.#store);
     await this.#store.remove(SECRETS);
   }
 
@@ -182,6 +191,12 @@ export async function issueCertificates(
   };
 }
 
+/** The name of the life of this disk, for a replica that joins others. */
+export function replicaIdOf(keyPem: string): string {
+  const key = createPublicKey(keyPem).export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(key).digest('hex').slice(0, 16);
+}
+
 /** Made at the first start, and kept: members are known by it. */
 export async function readReplicaKey(store: Store): Promise<string> {
   const known = await readText(store, KEY);
@@ -208,11 +223,18 @@ export async function readCaKey(store: Store, keyPem: string): Promise<string | 
   if (text === null) return null;
   const sealed = sealedSchema.safeParse(parseJson(text));
   if (!sealed.success) throw new CodedError('data_dir_corrupt', SECRETS);
-  return openSealed(keyPem, sealed.data);
+  return readSecrets(openSealed(keyPem, sealed.data)).caKeyPem;
+}
+
+function readSecrets(text: string): Secrets {
+  const secrets = secretsSchema.safeParse(parseJson(text));
+  if (secrets.success) return secrets.data;
+  throw new CodedError('data_dir_corrupt', SECRETS);
 }
 
 function writeSecrets(store: Store, keyPem: string, caKeyPem: string): Promise<void> {
-  return writeText(store, SECRETS, JSON.stringify(sealFor(keyPem, caKeyPem)));
+  const secrets: Secrets = { caKeyPem, parent: null };
+  return writeText(store, SECRETS, JSON.stringify(sealFor(keyPem, JSON.stringify(secrets))));
 }
 
 function parseJson(text: string): unknown {

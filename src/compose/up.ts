@@ -22,7 +22,7 @@ import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
 import { parseListen, portUrl } from './listen.ts';
 import { join, type Membership, openMembership } from './membership.ts';
 import { allowOptimiser } from './optimiser.ts';
-import { keepJoined, readReplicaKey } from './replica-identity.ts';
+import { keepJoined, readReplicaKey, replicaIdOf } from './replica-identity.ts';
 
 export const DEFAULT_LISTEN = '0.0.0.0:7443';
 
@@ -88,7 +88,8 @@ export async function up(wishes: UpWishes, context: UpContext): Promise<RunningN
       clock,
       directory: opened.path,
     });
-    if (known !== null && JSON.stringify(profile) !== JSON.stringify(known)) await writeProfile(store, profile);
+    if (known !== null && JSON.stringify(profile) !== JSON.stringify(known))
+      await writeProfile(store, { ...profile, parent: (await readProfile(store))?.parent ?? profile.parent });
     return {
       ...running,
       profile,
@@ -128,7 +129,8 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
   if (joined && url !== undefined && url !== joined.url && token === undefined)
     throw new CodedError('conflict', `this node has joined ${joined.url}`);
   const base: Profile = {
-    uid: known?.uid ?? randomBytes(8).toString('hex'),
+    // A replica that joins is known by its key, which is kept first: after a lost answer it is the same one.
+    uid: known?.uid ?? (isReplica ? replicaIdOf(await readReplicaKey(store)) : randomBytes(8).toString('hex')),
     name,
     orchestrates,
     works: wishes.works ?? known?.works ?? true,
@@ -201,10 +203,8 @@ async function joinedAsReplica(
   const { uid: id, name, works } = profile;
   const url = portUrl(profile, parseListen(profile.listen).port);
   const { joinGroup } = await import('../adapters/tls/join-client.ts');
-  // The key is kept first, so that a retry after a lost answer is the same replica.
   const keyPem = await readReplicaKey(store);
   const names = serverNames(profile.advertise);
-  await writeProfile(store, profile);
   const answer = await joinGroup({
     ...{ at, keyPem, token, id, name, url, role, works },
     ...{ serverNames: [...names], nowMs: clock.nowMs() },
@@ -232,7 +232,7 @@ async function run(
 ): Promise<Pick<RunningNode, 'runtimes' | 'api' | 'close'>> {
   const { store, clock, logger } = context;
   const membership = profile.parent
-    ? await openMembership({ store, clock, logger }, { name: profile.name, parent: profile.parent })
+    ? await openMembership({ store, clock, logger }, { name: profile.group?.name ?? profile.name, parent: profile.parent })
     : null;
   try {
     return await (profile.orchestrates ? runOrchestrator : runWorker)(profile, wishes, context, membership);
@@ -246,7 +246,13 @@ async function runOrchestrator(profile: Profile, wishes: UpWishes, context: RunC
   const { store, clock, logger, directory, software, onFailure } = context;
   const { composeOrchestrator } = await import('./orchestrator.ts');
   const parts = await composeOrchestrator(
-    { clock, logger, store, membership },
+    {
+      ...{ clock, logger, store, membership },
+      openMembership: async () => {
+        const parent = (await readProfile(store))?.parent ?? null;
+        return parent && openMembership({ store, clock, logger }, { name: profile.group?.name ?? profile.name, parent });
+      },
+    },
     {
       profile,
       directory,

@@ -29,6 +29,8 @@ export interface BackendComponents {
     nowMs: number,
   ) => Result<{ readonly role: TokenRole }, RequestRefusal>;
   readonly metrics: () => Promise<string>;
+  /** null of a root. */
+  readonly parentUrl: () => string | null;
   /** null: the log's replicas are not this orchestrator's own. */
   readonly group: (() => GroupView) | null;
 }
@@ -36,7 +38,6 @@ export interface BackendComponents {
 export interface BackendInit {
   readonly software: string;
   readonly startedAtMs: number;
-  readonly parentUrl: string | null;
   /** The node inside this process, if any. */
   readonly localNode: string | null;
 }
@@ -61,7 +62,8 @@ export class OrchestratorBackend {
     const services = this.services();
     const wanted = services.reduce((sum, service) => sum + service.wanted, 0);
     const running = services.reduce((sum, service) => sum + service.running, 0);
-    const { parentUrl, software, startedAtMs } = this.#init;
+    const { software, startedAtMs } = this.#init;
+    const parentUrl = this.#components.parentUrl();
     return {
       name: state.name,
       level: parentUrl === null ? 'root' : 'cluster',

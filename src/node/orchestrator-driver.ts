@@ -63,7 +63,7 @@ export interface OrchestratorWatcher {
 export class OrchestratorDriver {
   readonly core: Orchestrator;
   readonly #components: OrchestratorDriverComponents;
-  readonly #parentLink: ParentLink | null;
+  #parentLink: ParentLink | null;
   readonly #queue: OrchestratorInput[] = [];
   readonly #tickets = new Map<number, (answer: Result<RequestOutcome, RequestRefusal>) => void>();
   readonly #watchers = new Set<OrchestratorWatcher>();
@@ -159,6 +159,13 @@ export class OrchestratorDriver {
   watch(watcher: OrchestratorWatcher): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /** A voter has been given the orchestrator's place with its parent by another one. */
+  setParent(parent: ParentLinkComponents): void {
+    if (this.#parentLink !== null || this.#closed) return;
+    this.#parentLink = new ParentLink(parent, this.#parentListener());
+    if (this.#isServing) this.#parentLink.open();
   }
 
   /** Asks a child to dial a stream back. */

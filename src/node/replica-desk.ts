@@ -53,7 +53,7 @@ export interface ReplicaDeskComponents<Sealed> {
       readonly serverNames: readonly string[];
       readonly nowMs: number;
     }): Promise<IssuedCertificates>;
-    sealSecretsFor(publicKeyPem: string): Sealed;
+    sealSecretsFor(publicKeyPem: string): Promise<Sealed>;
   };
 }
 
@@ -108,9 +108,9 @@ export class ReplicaDesk<Sealed> {
   }
 
   /** Sealed to the key of the certificate that was shown. Throws `not_a_member`, `forbidden`, `unavailable`. */
-  secrets(peer: ReplicaPeer): Sealed {
+  async secrets(peer: ReplicaPeer): Promise<Sealed> {
     // First whether this voter holds them: one that has left asks only to hear that it need not keep them any more.
-    const sealed = this.#components.signer.sealSecretsFor(peer.publicKeyPem);
+    const sealed = await this.#components.signer.sealSecretsFor(peer.publicKeyPem);
     const { role } = this.#member(peer);
     if (role !== 'voter') throw new CodedError('forbidden', `${peer.name} is a ${role}; only voters hold the authority`);
     return sealed;

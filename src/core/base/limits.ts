@@ -84,6 +84,8 @@ export const limits = {
   rememberedRequests: 4_096,
   /** Entries in the log between snapshots. */
   logEntriesPerSnapshot: 4_096,
+  /** ... or this much of them, when the last snapshot was not larger: all of it is in every replica's memory. */
+  logBytesPerSnapshot: 8 * 1024 * 1024,
   /** One entry: the largest request body as a command, with room for what the orchestrator adds to it. */
   logEntryBytes: 4 * 1024 * 1024,
   /** Entries made durable by one sync: past some hundreds a larger group gains nothing (bench/log-append.ts). */

@@ -116,6 +116,8 @@ export class Orchestrator {
   #unseenLostAfterMs = UNSEEN_LOST_AFTER_MS;
   #index = 0;
   #snapshotIndex = 0;
+  #snapshotLength = 0;
+  #lengthSinceSnapshot = 0;
   #nextProposal = 1;
   #deciding: number | null = null;
   /** The log has dropped a decision: until time has passed, or leadership, it would drop the next one too. */
@@ -218,6 +220,8 @@ export class Orchestrator {
         this.#observed = this.#newObserved();
         this.#placer = new Placer(this.#state, this.#observed, this.#init);
         this.#index = this.#snapshotIndex = input.index;
+        this.#snapshotLength = input.snapshot.length;
+        this.#lengthSinceSnapshot = 0;
         return;
       case 'entryCommitted':
         this.#entryCommitted(input.index, input.data, input.proposal);
@@ -366,10 +370,18 @@ export class Orchestrator {
       this.#upward.capacityChanged();
       this.#changed('child', child);
     }
-    if (this.#index - this.#snapshotIndex >= this.#init.entriesPerSnapshot) {
-      this.#snapshotIndex = this.#index;
-      this.#effects.push({ type: 'compact', snapshot: JSON.stringify(this.#state), index: this.#index });
-    }
+    this.#lengthSinceSnapshot += data.length;
+    const isLong = this.#index - this.#snapshotIndex >= this.#init.entriesPerSnapshot;
+    if (isLong || this.#lengthSinceSnapshot >= Math.max(limits.logBytesPerSnapshot, this.#snapshotLength)) this.#compact();
+  }
+
+  /** Replicas keep what follows the last snapshot in memory; a snapshot larger than that would be most of what is written. */
+  #compact(): void {
+    const snapshot = JSON.stringify(this.#state);
+    this.#snapshotIndex = this.#index;
+    this.#snapshotLength = snapshot.length;
+    this.#lengthSinceSnapshot = 0;
+    this.#effects.push({ type: 'compact', snapshot, index: this.#index });
   }
 
   #proposalCommitted(proposal: number, answer: RequestAnswer | null): void {
