@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -106,6 +106,32 @@ export class Etcd {
   async lose(): Promise<void> {
     await this.kill();
     for (const { directory } of this.members) rmSync(directory, { recursive: true, force: true });
+  }
+
+  /** Of what is on disk while it does not run. */
+  backUp(): void {
+    for (const { directory } of this.members) cpSync(directory, `${directory}.backup`, { recursive: true });
+  }
+
+  /** What was backed up, instead of what is on disk now. */
+  restore(): void {
+    for (const { directory } of this.members) {
+      rmSync(directory, { recursive: true });
+      cpSync(`${directory}.backup`, directory, { recursive: true });
+    }
+  }
+
+  /** As docs/etcd.md says to do when it is full. */
+  async makeRoom(): Promise<void> {
+    const [{ Status }] = JSON.parse(await this.control(['endpoint', 'status', '--write-out', 'json']));
+    await this.control(['compact', String(Status.header.revision)]);
+    await this.control(['defrag']);
+    await this.control(['alarm', 'disarm']);
+  }
+
+  /** A place for files that goes when this is stopped. */
+  newDirectory(name: string): string {
+    return join(this.#directory, name);
   }
 
   async stop(): Promise<void> {

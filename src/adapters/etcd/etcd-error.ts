@@ -82,13 +82,14 @@ const CERTIFICATE_ERRORS: readonly string[] = [
   'EPROTO',
 ];
 
-/** Of a connection that failed. */
-export function connectionError(host: string, error: unknown): EtcdError | CodedError {
+/** Of a connection that failed. `doubt`: what else it may be than a failure, when it was broken off. */
+export function connectionError(host: string, error: unknown, doubt = ''): EtcdError | CodedError {
   if (error instanceof EtcdError || error instanceof CodedError) return error;
   const { code = '', message = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
   if (CERTIFICATE_ERRORS.includes(code) || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))
     return new CodedError('etcd_untrusted', `${host} (${code === 'EPROTO' ? sslReason(message) : code})`, [], error);
-  return new EtcdError('away', `${host} (${code === '' ? message : code})`, error);
+  const suffix = code === 'ECONNRESET' && doubt !== '' ? `: ${doubt}` : '';
+  return new EtcdError('away', `${host} (${code === '' ? message : code})${suffix}`, error);
 }
 
 /** `...:SSL routines:ssl3_get_record:wrong version number:../deps/...` */

@@ -44,6 +44,7 @@ export class EtcdGateway {
   readonly #options: RequestOptions;
   #current = 0;
   #token: Promise<string> | null = null;
+  #hasAnswered = false;
 
   constructor(clock: Clock, access: EtcdAccess) {
     this.#clock = clock;
@@ -104,6 +105,12 @@ export class EtcdGateway {
     this.#agent.destroy();
   }
 
+  /** One end with TLS and one without break off, and say no more. */
+  get #doubt(): string {
+    if (this.#hasAnswered) return '';
+    return this.#access.tls === null ? 'does it want TLS, etcds://?' : 'does it speak TLS?';
+  }
+
   get #member(): EtcdEndpoint {
     return must(this.#access.endpoints[this.#current], 'a member');
   }
@@ -156,11 +163,12 @@ export class EtcdGateway {
     );
     try {
       const response = await this.#send(endpoint, path, body, token, AbortSignal.any([late.signal, ...(signal ? [signal] : [])]));
+      this.#hasAnswered = true;
       return resultOf(endpoint, response, await textOf(response, host));
     } catch (error) {
       if (signal?.aborted) throw new EtcdError('away', `${host} was not waited for`);
       if (late.signal.aborted) throw late.signal.reason;
-      throw connectionError(host, error);
+      throw connectionError(host, error, this.#doubt);
     } finally {
       cancelTimer();
     }
@@ -203,8 +211,6 @@ function resultOf(endpoint: EtcdEndpoint, response: IncomingMessage, text: strin
       : answeredError(nameOf(endpoint), error.grpc_code, error.message);
   }
   if (response.statusCode === 200 && answer !== undefined) return answer;
-  if (/HTTP request to an HTTPS server/.test(text))
-    throw new CodedError('etcd_untrusted', `${nameOf(endpoint)} speaks TLS: it is etcds://`);
   if (response.statusCode === 503) throw new EtcdError('away', `${nameOf(endpoint)} answers 503`);
   throw new CodedError(
     'unreachable',

@@ -249,7 +249,7 @@ export class EtcdLog implements Log {
     const at = { term: reign.term, firstRecord: replica.nextRecord, firstIndex: replica.index + 1 };
     let answered = 0;
     for (const portion of packAppends(batch, at)) {
-      const outcome = await append(components, portion);
+      const outcome = await append(components, portion, replica.previousRevision);
       if (outcome.type === 'dropped') {
         const inDoubt = answered + portion.entries.length;
         for (const [number, { proposal }] of batch.slice(answered).entries())
@@ -266,7 +266,6 @@ export class EtcdLog implements Log {
     const { clock, warn } = this.#components;
     const reign = this.#reign;
     const around = replica.recordsAround(index);
-    replica.forgetUpTo(index);
     const before = replica.head;
     if (reign === null || index <= (before?.index ?? 0)) return;
     const components = { clock, stored: this.#stored, reign, closing: this.#closing.signal };

@@ -87,6 +87,19 @@ describe('records of the log in etcd', () => {
     expect(reader.recordAfter(1)).toBe(2);
   });
 
+  it('know where to cut what is kept behind a snapshot, by number and by size', () => {
+    const reader = new RecordReader();
+    for (const at of Array.from({ length: 10 }, (_, number) => number + 1))
+      for (const append of packAppends(proposalsOf([1_000, 1_000]), { term: 7, firstRecord: at, firstIndex: 2 * at - 1 }))
+        reader.appended(append);
+    expect(reader.cutTail(20, 100, 1_000_000)).toBe(1);
+    expect(reader.cutTail(20, 6, 1_000_000)).toBe(8);
+    expect(reader.cutTail(20, 6, 4_500)).toBe(9);
+    expect(reader.recordAfter(19)).toBe(10);
+    expect(reader.cutTail(20, 6, 100)).toBe(11);
+    expect(reader.recordAfter(20)).toBe(11);
+  });
+
   it('tell the term of who wrote them, and nothing of another record', () => {
     const [record = Buffer.of()] = recordsOf(packAppends(proposalsOf([3]), start));
     expect(termOf(1, record)).toBe(7);

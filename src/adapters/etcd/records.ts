@@ -33,10 +33,11 @@ const CONTENT_BYTES = limits.etcdRecordBytes - HEADER_BYTES;
 const PIECE_BYTES = CONTENT_BYTES - LENGTH_BYTES;
 const PIECES_MAX = Math.ceil(limits.logEntryBytes / PIECE_BYTES);
 
-/** Entries that lie together: up to `lastIndex`, from this record on. */
+/** Entries that lie together: up to `lastIndex`, from this record on, in so many bytes. */
 interface Unit {
   readonly record: number;
   readonly lastIndex: number;
+  readonly bytes: number;
 }
 
 /** What one transaction appends. */
@@ -123,10 +124,7 @@ function appendOf(firstRecord: number, portion: readonly Draft[]): Append {
     firstRecord,
     records: portion.map(({ record }) => record),
     entries: portion.flatMap(({ entries }) => entries),
-    units: portion.flatMap(({ begin, entries }) => {
-      const lastEntry = entries.at(-1);
-      return lastEntry === undefined ? [] : [{ record: begin, lastIndex: lastEntry.index }];
-    }),
+    units: portion.flatMap(({ begin, entries }) => unitOf(begin, entries)),
     begun: last.isWhole ? null : last.begin,
   };
 }
@@ -175,7 +173,7 @@ export class RecordReader {
     if (first === undefined) return fresh;
     if (first.index !== this.index + 1) throw damaged(number, `has entry ${first.index}, but ${this.index + 1} comes next`);
     this.index += fresh.length;
-    this.#units.push({ record: begin, lastIndex: this.index });
+    this.#units.push(...unitOf(begin, fresh));
     return fresh;
   }
 
@@ -203,10 +201,28 @@ export class RecordReader {
     return this.#units.find(({ lastIndex }) => lastIndex > index)?.record ?? this.#begun?.record ?? this.nextRecord;
   }
 
-  /** `recordAfter` will not be asked for less. */
-  forgetUpTo(index: number): void {
-    this.#units = this.#units.filter(({ lastIndex }) => lastIndex > index);
+  /**
+   * Of the entries up to `index`, the record with which the last of them begin, so many and so large as may be kept; what
+   * is before it need not be known any more.
+   */
+  cutTail(index: number, entries: number, bytes: number): number {
+    const behind = this.#units.filter(({ lastIndex }) => lastIndex > index);
+    const tail: Unit[] = [];
+    let room = bytes;
+    for (const unit of this.#units.slice(0, this.#units.length - behind.length).reverse()) {
+      room -= unit.bytes;
+      if (room < 0 || unit.lastIndex <= index - entries) break;
+      tail.unshift(unit);
+    }
+    this.#units = [...tail, ...behind];
+    return tail[0]?.record ?? this.recordAfter(index);
   }
+}
+
+function unitOf(record: number, entries: readonly LogEntry[]): readonly Unit[] {
+  const last = entries.at(-1);
+  const bytes = entries.reduce((sum, { data }) => sum + data.length, 0);
+  return last === undefined ? [] : [{ record, lastIndex: last.index, bytes }];
 }
 
 /** The term of the leader that wrote this record; null when it is none. */

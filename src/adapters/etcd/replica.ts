@@ -26,7 +26,7 @@ export class Replica {
   readonly #id: string;
   readonly #listener: ReplicaListener;
   readonly #reader = new RecordReader();
-  /** Of the record before the next; null: it was not read here. */
+  /** Of the record before the next; null: there has never been one. It is never deleted, so it shows that etcd goes on. */
   #previousRevision: number | null = null;
   #isFresh = true;
   head: StoredHead | null = null;
@@ -46,6 +46,10 @@ export class Replica {
 
   get nextRecord(): number {
     return this.#reader.nextRecord;
+  }
+
+  get previousRevision(): number | null {
+    return this.#previousRevision;
   }
 
   /** Delivers everything up to a revision, and gives what was at that revision. */
@@ -99,14 +103,9 @@ export class Replica {
 
   /** For a snapshot up to `index`: where to read on behind it, and what to keep so that one who is late need not be restored. */
   recordsAround(index: number): { readonly nextRecord: number; readonly oldestRecord: number } {
-    return {
-      nextRecord: this.#reader.recordAfter(index),
-      oldestRecord: this.#reader.recordAfter(Math.max(0, index - limits.logTailEntries)),
-    };
-  }
-
-  forgetUpTo(index: number): void {
-    this.#reader.forgetUpTo(index - limits.logTailEntries);
+    const nextRecord = this.#reader.recordAfter(index);
+    const tail = this.#reader.cutTail(index, limits.logTailEntries, limits.etcdTailBytes);
+    return { nextRecord, oldestRecord: Math.max(1, Math.min(tail, nextRecord - 1)) };
   }
 
   /** etcd may not have less than it has shown before: it would be another one, or one from a backup. */
@@ -123,8 +122,11 @@ export class Replica {
     // What is gone may have been the beginning of an entry that was never finished, and nothing else.
     const isNews = this.#isFresh || head.index > this.index;
     const content = isNews ? await this.#stored.snapshotAt(head, revision, signal) : null;
+    const previous = await this.#stored.revisionOf(head.nextRecord - 1, revision, signal);
+    if (previous === null && head.nextRecord > 1)
+      throw new CodedError('etcd_damaged', `record ${head.nextRecord - 1} is missing`);
     this.#reader.restore(head.index, head.nextRecord);
-    this.#previousRevision = null;
+    this.#previousRevision = previous;
     if (content !== null) this.#listener.restored(content, head.index);
     return true;
   }

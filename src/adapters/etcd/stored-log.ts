@@ -40,7 +40,7 @@ export interface Head {
   readonly checksum: number;
   /** ... and the record with which to begin for what follows. */
   readonly nextRecord: number;
-  /** Records before it are deleted. */
+  /** Records before it are deleted; the last one never is. */
   readonly oldestRecord: number;
 }
 
@@ -112,6 +112,13 @@ export class StoredLog {
 
   async recordsAt(nextRecord: number, revision: number, signal: AbortSignal): Promise<Page> {
     return await this.map.read(this.keys.recordsFrom(nextRecord), limits.etcdPageRecords, revision, signal);
+  }
+
+  /** Of what wrote this record; null when it is not there. */
+  async revisionOf(record: number, revision: number, signal: AbortSignal): Promise<number | null> {
+    const page = await this.map.read(this.keys.recordsFrom(record), 1, revision, signal);
+    const [item] = page.items;
+    return item !== undefined && this.keys.recordNumber(item.key) === record ? item.revision : null;
   }
 
   async snapshotAt(head: Head, revision: number, signal: AbortSignal): Promise<Buffer> {

@@ -126,6 +126,8 @@ export const limits = {
   etcdRetryMaxMs: 2_000,
   /** One value of the log in etcd: small enough that a page of them can be read whole. */
   etcdRecordBytes: 256 * 1024,
+  /** Records kept behind a snapshot beside `logTailEntries`: etcd's room is small. */
+  etcdTailBytes: 8 * 1024 * 1024,
   /** What one append carries: etcd refuses requests over 1.5 MiB unless it is told otherwise. */
   etcdTransactionBytes: 1024 * 1024,
   /** Records in one read: at their largest 8 MiB, which travel as 11 MiB of text, within `responseBodyBytes`. */
