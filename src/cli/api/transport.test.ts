@@ -125,6 +125,15 @@ describe('one of several replicas', () => {
     expect(transport.servers).toEqual([alive, dead]);
   });
 
+  it('is passed over by each of the requests that run side by side', async () => {
+    const gone = await serve(answer({}));
+    await closing.at(-1)?.();
+    const alive = await serve(answer({ ok: true }));
+    const transport = connect(gone, { servers: [gone, alive] });
+    const answers = await Promise.all(Array.from({ length: 8 }, () => transport.json('GET', '/v1/status')));
+    expect(answers).toEqual(Array(8).fill({ ok: true }));
+  });
+
   it('is not waited for when it took the request and says nothing', async () => {
     const heard: unknown[] = [];
     const silent = await serve((request) => void heard.push(request.headers['idempotency-key']));

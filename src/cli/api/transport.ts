@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ADDRESS_PATTERN, Addresses } from '../../core/base/addresses.ts';
 import { must } from '../../core/base/assert.ts';
 import { limits } from '../../core/base/limits.ts';
-import { Prng } from '../../core/base/prng.ts';
+import { Prng, type Random } from '../../core/base/prng.ts';
 import { CodedError, ERRORS, type ErrorCode } from '../../core/model/errors.ts';
 import { REPLICAS_HEADER } from '../../core/model/leadership.ts';
 import type { Target } from '../context/target.ts';
@@ -40,6 +40,8 @@ const PATIENCE_MS = 10_000;
 const LONG_PATIENCE_MS = 30_000;
 /** What is left of it has to be at least this much for another try. */
 const TRY_MS = 100;
+/** Of the pauses that are made for thousands of children: commands are few. */
+const PAUSE_SHARE = 0.5;
 const QUIET_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A write waits for its commit, at worst for a new leader; a stream for a node that dials back ... */
@@ -65,7 +67,9 @@ export class Transport {
   readonly #target: Target;
   readonly #options: TransportOptions;
   readonly #exchange: Exchange;
-  readonly #addresses: Addresses;
+  readonly #random: Random = new Prng(randomInt(2 ** 32));
+  /** Addresses of the replicas, the one that works first. */
+  #known: readonly string[];
   readonly #ending = new AbortController();
   readonly #leave: () => void;
 
@@ -73,7 +77,7 @@ export class Transport {
     this.#target = target;
     this.#options = options;
     this.#exchange = new Exchange(target, this.#ending.signal);
-    this.#addresses = new Addresses({ given: target.server, known: target.servers ?? [], random: new Prng(randomInt(2 ** 32)) });
+    this.#known = target.servers ?? [target.server];
     const end = () => this.#ending.abort();
     if (interrupted.aborted) end();
     interrupted.addEventListener('abort', end, { once: true });
@@ -86,7 +90,7 @@ export class Transport {
   }
 
   get server(): string {
-    return this.#addresses.present;
+    return this.#known[0] ?? this.#target.server;
   }
 
   get certificate(): ServerCertificate | null {
@@ -96,7 +100,7 @@ export class Transport {
   /** What is worth remembering: the replicas' addresses, the one that works first. null: nothing new. */
   get servers(): readonly string[] | null {
     const before = this.#target.servers ?? [this.#target.server];
-    const now = this.#addresses.all;
+    const now = this.#known;
     const same = now.length === before.length && now[0] === before[0] && now.every((server) => before.includes(server));
     return same ? null : now;
   }
@@ -112,7 +116,7 @@ export class Transport {
         return body;
       },
       patienceMs: this.#options.patienceMs ?? PATIENCE_MS,
-      answerMs: this.#addresses.all.length > 1 ? ANSWER_TIMEOUT_OF_SEVERAL_MS : ANSWER_TIMEOUT_MS,
+      answerMs: this.#known.length > 1 ? ANSWER_TIMEOUT_OF_SEVERAL_MS : ANSWER_TIMEOUT_MS,
       persistent: false,
       // A write may have met a leader that has just stopped to be one; what a read cannot have now, it is told.
       passing: isRead ? LEADERLESS : [...LEADERLESS, 'unavailable'],
@@ -152,26 +156,27 @@ export class Transport {
 
   async #anywhere<T>({ attempt, patienceMs, answerMs, persistent, passing }: Undertaking<T>): Promise<T> {
     const startedMs = performance.now();
+    // Its own round: requests that run side by side do not fail for one another.
+    const addresses = new Addresses({ given: this.#target.server, known: this.#known, random: this.#random });
     const failures = new Map<string, Failure>();
     let someoneIsThere = persistent;
     const announcing = this.#announce(startedMs + patienceMs, () => reasonOf(failures));
     try {
       for (;;) {
-        const server = this.#addresses.present;
+        const server = addresses.present;
         try {
-          const result = await attempt(server, this.#bounds(startedMs, answerMs));
-          this.#addresses.serves();
-          this.#addresses.lasted();
+          const result = await attempt(server, this.#bounds(startedMs, addresses.connectMs, answerMs));
+          this.#known = [server, ...this.#known.filter((other) => other !== server)];
           return result;
         } catch (error) {
           if (!(error instanceof Failure)) throw error;
           if (error.kind === 'refused' && !passing.includes(error.error.code)) throw error.error;
           failures.set(server, error);
           if (error.kind !== 'unsent') someoneIsThere = true;
-          const { pauseMs, roundOver } = this.#addresses.failed(isServer(error.leader) ? error.leader : null);
+          const { pauseMs, roundOver } = addresses.failed(isServer(error.leader) ? error.leader : null);
           const leftMs = startedMs + patienceMs - performance.now() - TRY_MS;
           if (leftMs <= 0 || (roundOver && !someoneIsThere)) throw must(reasonOf(failures), 'a reason for a failure');
-          await delay(roundOver ? Math.min(pauseMs, leftMs) : 0, undefined, { signal: this.ended }).catch(() => {
+          await delay(roundOver ? Math.min(PAUSE_SHARE * pauseMs, leftMs) : 0, undefined, { signal: this.ended }).catch(() => {
             throw new Exit('interrupted');
           });
         }
@@ -182,10 +187,10 @@ export class Transport {
   }
 
   /** The user's own patience holds for everything; without one, an answer that takes its time is worth more than a new try. */
-  #bounds(startedMs: number, answerMs: number): Bounds {
+  #bounds(startedMs: number, connectMs: number | null, answerMs: number): Bounds {
     const leftMs = this.#options.patienceMs === undefined ? Infinity : this.#options.patienceMs - (performance.now() - startedMs);
     const within = (ms: number) => Math.round(Math.max(1, Math.min(ms, leftMs)));
-    return { connectMs: within(Math.min(this.#addresses.connectMs ?? Infinity, CONNECT_TIMEOUT_MS)), answerMs: within(answerMs) };
+    return { connectMs: within(Math.min(connectMs ?? Infinity, CONNECT_TIMEOUT_MS)), answerMs: within(answerMs) };
   }
 
   #announce(untilMs: number, reason: () => CodedError | null): NodeJS.Timeout | undefined {
@@ -202,7 +207,7 @@ export class Transport {
     const told = headers[REPLICAS_HEADER];
     if (typeof told !== 'string') return;
     const servers = told.split(' ').filter(isServer);
-    if (servers.length > 0) this.#addresses.told(servers);
+    if (servers.length > 0) this.#known = [...new Set([...servers.slice(0, limits.orchestratorAddresses), this.#target.server])];
   }
 }
 
