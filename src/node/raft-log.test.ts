@@ -17,6 +17,9 @@ const MEMBERSHIP: readonly Replica[] = ['r1', 'r2', 'r3'].map((id) => ({
   role: 'voter',
 }));
 
+/** One way. */
+const HOP_MS = 1;
+
 /** Messages travel as they are; each under the number of its frame. */
 class Wire {
   readonly clock = new VirtualClock();
@@ -30,9 +33,15 @@ class Wire {
 
   link(from: ReplicaId): PeerLink {
     return {
-      open: (listener) => void this.listeners.set(from, listener),
+      open: (listener) => {
+        for (const [other, its] of this.listeners) {
+          this.clock.startTimer(0, () => listener.connected(other));
+          this.clock.startTimer(0, () => its.connected(from));
+        }
+        this.listeners.set(from, listener);
+      },
       setPeers: () => undefined,
-      send: (to, frame) => void this.clock.startTimer(1, () => this.listeners.get(to)?.received(from, frame)),
+      send: (to, frame) => void this.clock.startTimer(HOP_MS, () => this.listeners.get(to)?.received(from, frame)),
       refuse: () => undefined,
       close: () => Promise.resolve(),
     };
@@ -52,7 +61,7 @@ class Running {
   leadership: Leadership | null = null;
   index = 0;
 
-  constructor(wire: Wire, id: ReplicaId, disk = new MemoryDisk(wire.clock)) {
+  constructor(wire: Wire, id: ReplicaId, disk = new MemoryDisk(wire.clock), leadership: 'standing' | 'on-demand' = 'standing') {
     this.disk = disk;
     this.log = new RaftLog(
       {
@@ -61,13 +70,13 @@ class Running {
         storage: new MemoryRaftStorage(disk),
         link: wire.link(id),
         frames: wire.frames,
-        attachment: () => null,
+        attachment: () => (leadership === 'standing' ? null : new TextEncoder().encode(`load of ${id}`)),
         membershipChanged: () => undefined,
       },
       {
         id,
         membership: MEMBERSHIP,
-        leadership: 'standing',
+        leadership,
         electionTimeoutMinMs: 150,
         electionTimeoutMaxMs: 3_000,
         quietMs: 1_000,
@@ -147,3 +156,27 @@ async function settled<T>(wire: Wire, promise: Promise<T>): Promise<T> {
   await until(wire, () => value !== null, 'an answer');
   return promise;
 }
+
+it('decides on demand within two and a half round trips and three syncs', async () => {
+  const wire = new Wire();
+  const syncMs = 7;
+  const replicas = new Map(
+    MEMBERSHIP.map(({ id }) => {
+      const disk = new MemoryDisk(wire.clock);
+      disk.syncMs = syncMs;
+      return [id, new Running(wire, id, disk, 'on-demand')] as const;
+    }),
+  );
+  const all = [...replicas.values()];
+  await until(wire, () => all.every(({ log }) => log.status?.isPaused && log.status.commit === 1), 'all are paused');
+  const [gateway, chosen] = all;
+  if (!gateway || !chosen) expect.unreachable('replicas');
+  const beganAtMs = wire.clock.nowMs();
+  gateway.log.wantLeadership();
+  await until(wire, () => gateway.leadership?.leads === true, 'the gateway leads');
+  expect(gateway.leadership?.votes).toEqual(['r1', 'r2', 'r3']);
+  gateway.propose(1);
+  await until(wire, () => chosen.texts.length === 1, 'another one knows of the decision');
+  // Own term; vote; entry. Ask and vote, entry and agreement, and the word that it is committed.
+  expect(wire.clock.nowMs() - beganAtMs).toBe(3 * syncMs + 5 * HOP_MS);
+});

@@ -3,42 +3,22 @@
  * links to the other replicas and the clock.
  *
  * The order that effects ask for is kept here: writes go to the storage one after the other, and a message that
- * promises something durable waits until the storage has said so. This replica is said to lead only once an entry of
- * its own term is committed: before, it does not know all that earlier leaders committed (Raft, section 8).
+ * promises something durable waits until the storage has said so.
  */
 import { assert, must, unreachable } from '../core/base/assert.ts';
 import { limits } from '../core/base/limits.ts';
-import type { Random } from '../core/base/prng.ts';
 import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ProposalFate } from '../core/model/leadership.ts';
 import type { CommittedEntry, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
-import type { Membership, ReplicaId } from '../core/raft/membership.ts';
+import { isOnlyVoter, type ReplicaId } from '../core/raft/membership.ts';
 import type { PeerMessage } from '../core/raft/messages.ts';
 import { Raft } from '../core/raft/raft.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { Log, LogListener } from '../ports/log.ts';
-import type { PeerLink } from '../ports/peer-link.ts';
-import type { RaftStorage } from '../ports/raft-storage.ts';
-
-export interface RaftLogComponents {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly storage: RaftStorage;
-  readonly link: PeerLink;
-  /** Puts messages into frames, and reads them: null for what no replica would send. */
-  readonly frames: {
-    encode(message: PeerMessage): Uint8Array;
-    decode(frame: Uint8Array): PeerMessage | null;
-  };
-  /** On demand: what this replica tells of its children, with a vote or when it is asked. */
-  readonly attachment: () => Uint8Array | null;
-  /** On demand: what another one, of this name, tells. */
-  readonly told?: (name: string, attachment: Uint8Array) => void;
-  readonly membershipChanged: (membership: Membership) => void;
-  /** A connection with another replica began or ended. */
-  readonly connectionsChanged?: () => void;
-}
+import { Awaited } from './awaited.ts';
+import type { RaftLogComponents } from './raft-log-components.ts';
+import { ReplicaLeadership } from './replica-leadership.ts';
+import { WakeTimer } from './wake-timer.ts';
 
 const CLOSED = 'the log is closed';
 
@@ -60,28 +40,31 @@ export class RaftLog implements Log {
   #durable = 0;
   /** The last write that was asked for. */
   #lastWritten = 0;
+  /** ... and with proposals in it. */
+  #lastProposedWrite = 0;
   /** Messages that wait for a write, in the order of their writes. */
   #held: Extract<RaftEffect, { type: 'send' }>[] = [];
   #lastWrite: Promise<void> = Promise.resolve();
   /** The last index delivered. */
   #index = 0;
-  #term = 0;
-  #leader: ReplicaId | null = null;
-  #hasOwnTerm = false;
-  /** On demand: those by whose votes this replica was elected. */
-  #votes: readonly string[] = [];
+  readonly #leadership: ReplicaLeadership;
   #whenLeading: () => void = () => undefined;
   /** Proposals, changes of membership and reads share one row of numbers below zero; the listener's own are from zero up. */
   #nextNumber = 1;
-  readonly #reads = new Map<number, (isConfirmed: boolean) => void>();
-  readonly #changes = new Map<number, (refusal: string | null) => void>();
+  readonly #reads = new Awaited<boolean>();
+  readonly #changes = new Awaited<string | null>();
   readonly #connected = new Set<ReplicaId>();
-  #cancelTimer: () => void = () => undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
+  readonly #timer: WakeTimer;
 
   constructor(components: RaftLogComponents, init: RaftInit) {
     this.#components = components;
     this.#init = init;
+    this.#leadership = new ReplicaLeadership(init);
+    this.#timer = new WakeTimer(
+      components.clock,
+      () => this.#raft?.wakeAtMs ?? null,
+      () => this.#take({ type: 'timePassed' }),
+    );
   }
 
   get status(): Raft['status'] | null {
@@ -105,22 +88,14 @@ export class RaftLog implements Log {
       listener.restored(must(content, 'the content of a snapshot that is there'), this.#index);
     }
     this.#raft = new Raft(this.#init, restored, random);
-    this.#term = restored.hard.term;
+    this.#leadership.restored(restored.hard.term);
     link.open({
-      connected: (peer) => {
-        this.#connected.add(peer);
-        this.#take({ type: 'peerConnected', peer });
-        this.#components.connectionsChanged?.();
-      },
+      connected: (peer) => this.#connectionChanged({ type: 'peerConnected', peer }),
       received: (peer, frame) => this.#received(peer, frame),
-      disconnected: (peer) => {
-        this.#connected.delete(peer);
-        this.#take({ type: 'peerDisconnected', peer });
-        this.#components.connectionsChanged?.();
-      },
+      disconnected: (peer) => this.#connectionChanged({ type: 'peerDisconnected', peer }),
     });
     link.setPeers(this.#raft.status.membership);
-    if (isAlone(this.#raft.status.membership, this.#init.id)) {
+    if (isOnlyVoter(this.#raft.status.membership, this.#init.id)) {
       // Nobody else knows more: it leads by itself, and has then delivered all there is.
       const leads = new Promise<void>((resolve) => {
         this.#whenLeading = resolve;
@@ -129,7 +104,7 @@ export class RaftLog implements Log {
       await leads;
       return;
     }
-    listener.ready({ leads: false, term: this.#term, leader: null });
+    this.#tellLeadership();
     this.#take({ type: 'timePassed' });
   }
 
@@ -143,20 +118,16 @@ export class RaftLog implements Log {
   changeMembership(change: MembershipChange): Promise<string | null> {
     if (this.#ended !== null) return Promise.resolve(this.#ended);
     const proposal = -this.#nextNumber++;
-    return new Promise((resolve) => {
-      this.#changes.set(proposal, resolve);
-      this.#takeLater({ type: 'membershipProposed', proposal, change });
-    });
+    this.#takeLater({ type: 'membershipProposed', proposal, change });
+    return this.#changes.answerTo(proposal);
   }
 
   /** Resolves with true when what is delivered here by now contains all that was committed when it was asked. */
   confirmRead(): Promise<boolean> {
     if (this.#ended !== null) return Promise.resolve(false);
     const read = this.#nextNumber++;
-    return new Promise((resolve) => {
-      this.#reads.set(read, resolve);
-      this.#takeLater({ type: 'readRequested', read });
-    });
+    this.#takeLater({ type: 'readRequested', read });
+    return this.#reads.answerTo(read);
   }
 
   transferTo(to: ReplicaId): void {
@@ -170,18 +141,19 @@ export class RaftLog implements Log {
 
   /** On demand: asks everyone who is there what they see of their children; answers come to `told`. */
   ask(): void {
-    const term = this.#term;
+    const { term } = this.#leadership;
     for (const peer of this.#connected) this.#send(peer, { type: 'ask', term });
   }
 
   /** On demand: tells whoever leads what has changed here. */
   tell(): void {
-    if (this.#leader !== null && this.#leader !== this.#init.id) this.#tellTo(this.#leader);
+    const { otherLeader } = this.#leadership;
+    if (otherLeader !== null) this.#tellTo(otherLeader);
   }
 
   #tellTo(peer: ReplicaId): void {
     const attachment = this.#components.attachment();
-    if (attachment !== null) this.#send(peer, { type: 'tell', term: this.#term, attachment });
+    if (attachment !== null) this.#send(peer, { type: 'tell', term: this.#leadership.term, attachment });
   }
 
   #told({ voter, attachment }: GrantedVote): void {
@@ -206,16 +178,23 @@ export class RaftLog implements Log {
 
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#dropProposed(CLOSED);
+    for (const { proposal } of this.#proposed.takeAll()) this.#drop(proposal, CLOSED);
     // What is being written is delivered if that is all it takes; of the rest nobody here will hear.
     await this.#lastWrite.catch(() => undefined);
     this.#end(CLOSED);
     for (const proposal of this.#underWay) this.#drop(proposal, CLOSED, 'unknown');
     this.#underWay.clear();
-    this.#cancelTimer();
+    this.#timer.cancel();
     await this.#components.link.close();
     await this.#lastWrite.catch(() => undefined);
     await this.#components.storage.close();
+  }
+
+  #connectionChanged(change: Extract<RaftInput, { readonly peer: ReplicaId }>): void {
+    if (change.type === 'peerConnected') this.#connected.add(change.peer);
+    else this.#connected.delete(change.peer);
+    this.#take(change);
+    this.#components.connectionsChanged?.();
   }
 
   #received(from: ReplicaId, frame: Uint8Array): void {
@@ -255,8 +234,9 @@ export class RaftLog implements Log {
       for (let input = this.#next(); input !== null; input = this.#next()) {
         for (const effect of raft.step(this.#components.clock.elapsedMs(), input)) this.#carryOut(effect);
         if (this.#ended !== null) return;
+        if (input.type === 'proposed') this.#lastProposedWrite = this.#lastWritten;
       }
-      this.#setTimer(raft.wakeAtMs);
+      this.#timer.set();
     } finally {
       this.#isStepping = false;
     }
@@ -264,7 +244,7 @@ export class RaftLog implements Log {
 
   #next(): RaftInput | null {
     const input = this.#queue.shift();
-    if (input !== undefined || this.#proposed.size === 0 || this.#durable < this.#lastWritten) return input ?? null;
+    if (input !== undefined || this.#proposed.size === 0 || this.#durable < this.#lastProposedWrite) return input ?? null;
     const proposals = this.#proposed.takeBatch();
     for (const { proposal } of proposals) this.#underWay.add(proposal);
     return { type: 'proposed', proposals };
@@ -299,20 +279,19 @@ export class RaftLog implements Log {
         return;
       case 'dropped':
         this.#underWay.delete(effect.proposal);
-        if (effect.proposal < 0) this.#answerChange(effect.proposal, effect.reason);
+        if (effect.proposal < 0) this.#changes.answer(effect.proposal, effect.reason);
         else this.#listener?.dropped(effect.proposal, effect.reason, effect.fate);
         return;
       case 'readReady':
-        this.#reads.get(effect.read)?.(effect.index !== null);
-        this.#reads.delete(effect.read);
+        this.#reads.answer(effect.read, effect.index !== null);
         return;
       case 'leadershipChanged':
-        for (const vote of effect.votes) this.#told(vote);
-        if (effect.votes.length > 0) this.#votes = effect.votes.flatMap(({ voter }) => this.#nameOf(voter) ?? []);
-        this.#leadershipChanged(effect.term, effect.leader);
+        this.#leadershipChanged(effect);
         return;
       case 'lateVote':
         this.#told(effect.vote);
+        this.#leadership.voteHeard(effect.vote.voter);
+        this.#leadEarly();
         return;
       case 'membershipChanged':
         link.setPeers(effect.membership);
@@ -366,62 +345,40 @@ export class RaftLog implements Log {
   #committed(entries: readonly CommittedEntry[]): void {
     const last = must(entries.at(-1), 'a committed entry');
     this.#index = last.index;
-    const ownTerm = this.#leader === this.#init.id && entries.some(({ term }) => term === this.#term);
     for (const { proposal } of entries) if (proposal !== undefined) this.#underWay.delete(proposal);
     const ours = entries.filter(({ kind }) => kind === 'data');
     if (ours.length > 0)
       this.#listener?.committed(
         ours.map(({ index, data, proposal }) => ({ index, data, ...(proposal === undefined ? {} : { proposal }) })),
       );
-    for (const { proposal } of entries) if (proposal !== undefined && proposal < 0) this.#answerChange(proposal, null);
-    if (!ownTerm || this.#hasOwnTerm) return;
-    this.#hasOwnTerm = true;
-    this.#tellLeadership();
+    for (const { proposal } of entries) if (proposal !== undefined && proposal < 0) this.#changes.answer(proposal, null);
+    if (this.#leadership.delivered(last.term)) this.#tellLeadership();
   }
 
-  #leadershipChanged(term: number, leader: ReplicaId | null): void {
-    const isSame = term === this.#term && leader === this.#leader;
-    this.#term = term;
-    this.#leader = leader;
-    if (isSame) return;
-    this.#hasOwnTerm = false;
+  #leadershipChanged({ term, leader, votes }: Extract<RaftEffect, { type: 'leadershipChanged' }>): void {
+    for (const vote of votes) this.#told(vote);
+    const voters = votes.map(({ voter }) => voter);
+    if (!this.#leadership.changed(term, leader, voters)) return;
     this.#tellLeadership();
+    this.#leadEarly();
+  }
+
+  #leadEarly(): void {
+    const { status } = must(this.#raft, 'an open log');
+    if (this.#leadership.knowsAll(this.#index, status, this.#connected)) this.#tellLeadership();
   }
 
   #tellLeadership(): void {
-    const isElected = this.#leader === this.#init.id;
-    const leads = isElected && this.#hasOwnTerm;
-    // One that is elected and does not lead yet is of no use to anybody: then nobody leads.
-    const leader = isElected && !leads ? null : this.#nameOf(this.#leader);
-    const votes = leads && this.#init.leadership === 'on-demand' ? { votes: this.#votes } : {};
-    this.#listener?.ready({ leads, term: this.#term, leader, ...votes });
-    if (leads || this.#ended !== null) this.#whenLeading();
-  }
-
-  #answerChange(proposal: number, refusal: string | null): void {
-    this.#changes.get(proposal)?.(refusal);
-    this.#changes.delete(proposal);
-  }
-
-  /** One timer: it is moved only when it would come too late, since most wake-up times only grow. */
-  #setTimer(wakeAtMs: number | null): void {
-    if (wakeAtMs === null || wakeAtMs >= this.#timerAtMs) return;
-    this.#cancelTimer();
-    this.#timerAtMs = wakeAtMs;
-    const { clock } = this.#components;
-    this.#cancelTimer = clock.startTimer(Math.max(0, Math.ceil(wakeAtMs - clock.elapsedMs())), () => {
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      const dueMs = this.#raft?.wakeAtMs ?? null;
-      if (dueMs !== null && dueMs <= clock.elapsedMs()) this.#take({ type: 'timePassed' });
-      else this.#setTimer(dueMs);
-    });
+    const leadership = this.#leadership.view((id) => this.#nameOf(id));
+    this.#listener?.ready(leadership);
+    if (leadership.leads || this.#ended !== null) this.#whenLeading();
   }
 
   #fail(error: unknown): void {
     if (this.#ended !== null) return;
     const failure = error instanceof Error ? error : new Error(String(error));
     this.#end(`the log has failed: ${failure.message}`);
-    this.#cancelTimer();
+    this.#timer.cancel();
     this.#listener?.failed(failure);
   }
 
@@ -429,24 +386,13 @@ export class RaftLog implements Log {
     if (this.#ended !== null) return;
     this.#ended = reason;
     this.#queue.length = 0;
-    this.#dropProposed(reason);
-    for (const resolve of this.#reads.values()) resolve(false);
-    for (const resolve of this.#changes.values()) resolve(reason);
-    this.#reads.clear();
-    this.#changes.clear();
-    this.#whenLeading();
-  }
-
-  #dropProposed(reason: string): void {
     for (const { proposal } of this.#proposed.takeAll()) this.#drop(proposal, reason);
+    this.#reads.answerAll(false);
+    this.#changes.answerAll(reason);
+    this.#whenLeading();
   }
 
   #drop(proposal: number, reason: string, fate: ProposalFate = 'never'): void {
     queueMicrotask(() => this.#listener?.dropped(proposal, reason, fate));
   }
-}
-
-function isAlone(membership: Membership, id: ReplicaId): boolean {
-  const voters = membership.filter(({ role }) => role === 'voter');
-  return voters.length === 1 && voters[0]?.id === id;
 }

@@ -38,6 +38,10 @@ export function isVoter(membership: Membership, id: ReplicaId): boolean {
   return membership.some((replica) => replica.id === id && replica.role === 'voter');
 }
 
+export function isOnlyVoter(membership: Membership, id: ReplicaId): boolean {
+  return isVoter(membership, id) && votersOf(membership).length === 1;
+}
+
 /** How many of `count` voters decide. */
 export function quorumOf(count: number): number {
   return Math.floor(count / 2) + 1;

@@ -31,9 +31,11 @@ export class Progress {
   #inFlight: { readonly lastIndex: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
 
-  constructor(next: number, nowMs: number) {
+  /** `isLikely`: that the logs agree up to `next`; then it need not be asked first. */
+  constructor(next: number, nowMs: number, isLikely = false) {
     this.next = next;
     this.movedAtMs = nowMs;
+    if (isLikely) this.state = 'replicate';
   }
 
   get hasRoom(): boolean {

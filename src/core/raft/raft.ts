@@ -513,7 +513,9 @@ export class Raft {
     this.#transfer = null;
     this.#incoming = null;
     this.#progress.clear();
-    this.#followMembership(this.#log.lastIndex + 1);
+    // A group that paused left everyone with all there is: what is to be decided follows the first entry without a round between.
+    const isLikely = this.#init.leadership === 'on-demand' && this.#commit === this.#log.lastIndex;
+    this.#followMembership(this.#log.lastIndex + 1, isLikely);
     this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
     this.#quorumAtMs = this.#nowMs + this.#electionTimeoutMs;
     this.#busyAtMs = this.#nowMs;
@@ -586,10 +588,10 @@ export class Raft {
   }
 
   /** `next`: where those who are new are asked first; there has to be an entry to ask with. */
-  #followMembership(next: number): void {
+  #followMembership(next: number, isLikely = false): void {
     const others = this.#memberships.current.filter(({ id }) => id !== this.#init.id);
     for (const id of [...this.#progress.keys()]) if (!others.some((other) => other.id === id)) this.#progress.delete(id);
-    for (const { id } of others) if (!this.#progress.has(id)) this.#progress.set(id, new Progress(next, this.#nowMs));
+    for (const { id } of others) if (!this.#progress.has(id)) this.#progress.set(id, new Progress(next, this.#nowMs, isLikely));
   }
 
   /** After every input of a leader: commits what a quorum has, and sends what there is to send. */
