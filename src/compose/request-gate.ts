@@ -52,11 +52,23 @@ export class RequestGate {
 
   take(request: IncomingMessage, response: ServerResponse): void {
     const { driver, replication, forwarding, handler } = this.#components;
-    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const [path = '', query = ''] = (request.url ?? '').split('?', 2);
     const holder = this.#holderOf(path);
     if (holder) forwarding.forward(request, response, holder);
-    else if (driver.core.leads || OWN_PATHS.has(path)) handler(request, response);
-    else if (replication.leader) forwarding.forward(request, response, replication.leader);
+    else if (OWN_PATHS.has(path)) handler(request, response);
+    else if (!driver.core.leads) this.#takeElsewhere(request, response);
+    else if (!isRead(request.method, query)) handler(request, response);
+    else
+      // Another one may have been elected meanwhile, and know more. Whoever writes hears of that by the commit.
+      void replication.log.confirmRead().then((isConfirmed) => {
+        if (isConfirmed) handler(request, response);
+        else this.#takeElsewhere(request, response);
+      });
+  }
+
+  #takeElsewhere(request: IncomingMessage, response: ServerResponse): void {
+    const { replication, forwarding } = this.#components;
+    if (replication.leader) forwarding.forward(request, response, replication.leader);
     else if (this.#leadership === 'standing') refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
     else void this.#serveOnDemand(request, response);
   }
@@ -147,4 +159,9 @@ export class RequestGate {
     const via = id === undefined ? null : this.#components.driver.core.replicaOf(decodeURIComponent(id));
     return via === null ? null : this.#components.replication.replicaNamed(via);
   }
+}
+
+/** What is answered from the state, without an entry of the log. */
+function isRead(method: string | undefined, query: string): boolean {
+  return method === 'GET' || method === 'HEAD' || new URLSearchParams(query).get('dryRun') === 'true';
 }
