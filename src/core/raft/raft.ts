@@ -765,6 +765,7 @@ export class Raft {
 
   #transferRequested(to: ReplicaId): void {
     if (this.#role !== 'leader' || to === this.#init.id || !isVoter(this.#memberships.current, to)) return;
+    if (this.#transfer !== null) return; // two that are told at once would split the votes
     this.#transfer = { to, deadlineMs: this.#nowMs + this.#electionTimeoutMs, isTold: false };
   }
 
