@@ -351,6 +351,7 @@ export async function composeOrchestrator(
     identity.validity,
   );
   const close = async () => {
+    await replication.handOver();
     renewal.stop();
     duties.close();
     replication.close();

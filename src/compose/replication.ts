@@ -180,6 +180,11 @@ export class Replication {
     };
   }
 
+  /** Before this replica goes: whoever takes over need not wait for an election. */
+  handOver(): Promise<void> {
+    return this.#keeper.handOver();
+  }
+
   close(): void {
     this.#keeper.close();
   }

@@ -4,18 +4,20 @@
  * group that is as wanted costs nothing.
  */
 import type { ReplicaRecord } from '../core/model/replicas.ts';
-import type { Membership, ReplicaId } from '../core/raft/membership.ts';
+import { type Membership, type ReplicaId, votersOf } from '../core/raft/membership.ts';
 import { type GroupNow, nextGroupStep } from '../core/raft/next-change.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RaftLog } from './raft-log.ts';
 
+/** As long as a leader may wait for its successor: some elections. */
+const HAND_OVER_MS = 1_000;
 /** How long until a step that was not possible is tried again, doubled each time up to the longest. */
 const PAUSE_MS = 100;
 const PAUSE_MAX_MS = 10_000;
 
 export interface ReplicaKeeperComponents {
   readonly clock: Clock;
-  readonly log: Pick<RaftLog, 'status' | 'changeMembership' | 'transferTo' | 'wantLeadership'>;
+  readonly log: Pick<RaftLog, 'status' | 'connected' | 'changeMembership' | 'transferTo' | 'wantLeadership'>;
   readonly wanted: () => Iterable<ReplicaRecord>;
   readonly told: (message: string, details: Readonly<Record<string, string>>) => void;
 }
@@ -27,6 +29,7 @@ export class ReplicaKeeper {
   #isClosed = false;
   #pauseMs = PAUSE_MS;
   #cancelTimer: () => void = () => undefined;
+  #whenFollowing: () => void = () => undefined;
 
   constructor(components: ReplicaKeeperComponents, self: ReplicaId) {
     this.#components = components;
@@ -35,8 +38,21 @@ export class ReplicaKeeper {
 
   /** Something may have changed: what is wanted, the group, who leads. */
   changed(): void {
+    const status = this.#components.log.status;
+    if (status?.role !== 'leader' && (status?.leader ?? null) !== null) this.#whenFollowing();
     this.#pauseMs = PAUSE_MS;
     this.#look();
+  }
+
+  /** Before this replica goes: lets a voter lead that is there and has most. Resolves when another one leads, or nobody can. */
+  async handOver(): Promise<void> {
+    const now = this.#now();
+    if (now === null) return;
+    const { connected } = this.#components.log;
+    const matchedBy = (id: ReplicaId) => now.matched.get(id) ?? 0;
+    const heirs = votersOf(now.membership).filter((id) => connected.has(id));
+    const [to] = heirs.sort((a, b) => matchedBy(b) - matchedBy(a));
+    if (to !== undefined) await this.#handOverTo(to);
   }
 
   #look(): void {
@@ -60,15 +76,27 @@ export class ReplicaKeeper {
   async #take(step: NonNullable<ReturnType<typeof nextGroupStep>>): Promise<void> {
     const { log, told } = this.#components;
     this.#isBusy = true;
-    if (step.type === 'transfer') {
-      told('handing the leadership over', { to: step.to });
-      log.transferTo(step.to);
-    } else {
+    if (step.type === 'transfer') await this.#handOverTo(step.to);
+    else {
       const refusal = await log.changeMembership(step.change);
       if (refusal === null) told('the group of replicas has changed', { change: describe(step.change) });
     }
     this.#isBusy = false;
     this.#lookLater();
+  }
+
+  async #handOverTo(to: ReplicaId): Promise<void> {
+    const { log, told, clock } = this.#components;
+    told('handing the leadership over', { to });
+    const done = new Promise<void>((resolve) => {
+      const cancelTimer = clock.startTimer(HAND_OVER_MS, resolve);
+      this.#whenFollowing = () => {
+        cancelTimer();
+        resolve();
+      };
+    });
+    log.transferTo(to);
+    await done;
   }
 
   #lookLater(): void {
