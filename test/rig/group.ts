@@ -8,6 +8,9 @@ import { Writers } from './writers.ts';
 /** The limit of a hang: an election takes some 0.3 s, a change of the group not much more. */
 const SETTLED_MS = 20_000;
 
+/** How often something is done again: a few times in CI, and as often as TENDRIL_TEST_ROUNDS says. */
+export const rounds = (few: number): number => Number(process.env.TENDRIL_TEST_ROUNDS ?? few);
+
 export interface GroupOptions extends DeploymentOptions {
   /** Who joins the first one; n2, n3 ... */
   readonly voters?: number;
@@ -31,6 +34,7 @@ export class Group {
   readonly site: Deployment;
   /** Of those that shall be replicas now. */
   readonly #targets = new Map<string, Target>();
+  #rounds = 0;
 
   constructor(site: Deployment) {
     this.site = site;
@@ -78,7 +82,7 @@ export class Group {
 
   async #leaderNow(not: string): Promise<string | null> {
     for (const name of this.running) {
-      if (name === not) continue;
+      if (name === not || this.site.node(name).isFrozen) continue;
       const { replicas } = await this.view(name);
       if (replicas.some(({ self, leads }) => self && leads)) return name;
     }
@@ -102,7 +106,7 @@ export class Group {
   }
 
   writers(count: number): Writers {
-    return new Writers(() => this.running.map((name) => this.#target(name)), count);
+    return new Writers(() => this.running.map((name) => this.#target(name)), `round-${++this.#rounds}`, count);
   }
 
   #target(name: string): Target {

@@ -47,6 +47,7 @@ export class TendrilProcess {
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | null = null;
   #uid: string | null = null;
+  #isFrozen = false;
   /** Of all its lives, the newest last. */
   readonly log: LogLine[] = [];
 
@@ -74,6 +75,10 @@ export class TendrilProcess {
     return this.#child !== null;
   }
 
+  get isFrozen(): boolean {
+    return this.#isFrozen;
+  }
+
   get pid(): number {
     if (this.#child?.pid === undefined) throw new Error(`${this.name} does not run`);
     return this.#child.pid;
@@ -82,6 +87,7 @@ export class TendrilProcess {
   /** Resolves when it is up. On the same data directory as before, without any flag of the first start. */
   async start(): Promise<void> {
     if (this.#child) throw new Error(`${this.name} runs already`);
+    this.#isFrozen = false;
     const first = this.#uid === null;
     const flags = first ? [...this.#firstFlags, ...this.#flags] : this.#flags;
     const child = spawn(process.execPath, [PROGRAM, 'up', '--data-dir', this.directory, '--log-format', 'json', ...flags], {
@@ -176,10 +182,12 @@ export class TendrilProcess {
 
   freeze(): void {
     process.kill(this.pid, 'SIGSTOP');
+    this.#isFrozen = true;
   }
 
   thaw(): void {
     process.kill(this.pid, 'SIGCONT');
+    this.#isFrozen = false;
   }
 
   /** Which processes its instances have now, those that instances have started included; by the mark in their environment. */

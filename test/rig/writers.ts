@@ -35,11 +35,11 @@ export class Writers {
   #isOver = false;
 
   /** `targets`: the replicas that there are at that moment. */
-  constructor(targets: () => readonly Target[], count: number) {
+  constructor(targets: () => readonly Target[], prefix: string, count: number) {
     this.#targets = targets;
     this.#lastMs = performance.now();
     for (let number = 1; number <= count; number++) {
-      const writer: Writer = { service: `written-${number}`, acknowledged: 0, ended: Promise.resolve() };
+      const writer: Writer = { service: `${prefix}-${number}`, acknowledged: 0, ended: Promise.resolve() };
       this.#writers.push(writer);
       writer.ended = this.#run(writer);
       writer.ended.catch(() => undefined); // told by `stop`
