@@ -58,8 +58,8 @@ export class RequestGate {
     else if (OWN_PATHS.has(path)) handler(request, response);
     else if (!driver.core.leads) this.#takeElsewhere(request, response);
     else if (!isRead(request.method, query)) handler(request, response);
+    // Another one may have been elected meanwhile, and know more. Whoever writes hears of that by the commit.
     else
-      // Another one may have been elected meanwhile, and know more. Whoever writes hears of that by the commit.
       void replication.log.confirmRead().then((isConfirmed) => {
         if (isConfirmed) handler(request, response);
         else this.#takeElsewhere(request, response);
