@@ -9,7 +9,8 @@ import { refuseUpgrade, replicaPeerOf, SecureServer } from '../../src/adapters/t
 import { Prng } from '../../src/core/base/prng.ts';
 import type { RaftInit } from '../../src/core/raft/contract.ts';
 import type { Membership, ReplicaId } from '../../src/core/raft/membership.ts';
-import { RaftLog, type RaftLogComponents } from '../../src/node/raft-log.ts';
+import { RaftLog } from '../../src/node/raft-log.ts';
+import type { RaftLogComponents } from '../../src/node/raft-log-components.ts';
 
 export interface MemberConfig {
   readonly id: ReplicaId;

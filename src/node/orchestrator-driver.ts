@@ -76,7 +76,8 @@ export class OrchestratorDriver {
   #isStarted = false;
   /** Links with children and with the parent are open: this replica leads. */
   #isServing = false;
-  #settling: Promise<void> | null = null;
+  #isSettling = false;
+  #settled: Promise<void> = Promise.resolve();
   parentConnected = false;
   parentProblem = '';
   parentSinceMs = 0;
@@ -112,14 +113,13 @@ export class OrchestratorDriver {
 
   /** I5: links are open exactly while this replica leads, or all the time on demand; one change of it after the other. */
   #settle(): Promise<void> {
-    this.#settling ??= this.#openOrCloseLinks().finally(() => {
-      this.#settling = null;
-    });
-    return this.#settling;
+    if (!this.#isSettling) this.#settled = this.#openOrCloseLinks();
+    return this.#settled;
   }
 
   async #openOrCloseLinks(): Promise<void> {
     const { downlink } = this.#components;
+    this.#isSettling = true;
     while (!this.#closed && this.#isServing !== (this.core.leads || this.#isOnDemand)) {
       this.#isServing = !this.#isServing;
       if (this.#isServing) {
@@ -134,6 +134,7 @@ export class OrchestratorDriver {
         await downlink.close();
       }
     }
+    this.#isSettling = false; // nothing comes between the last look and this
   }
 
   /** Resolves when the request is committed or refused. */
@@ -179,9 +180,8 @@ export class OrchestratorDriver {
     this.#cancelTell?.();
     await this.#parentLink?.close();
     await this.#components.downlink.close();
-    const settling = this.#settling;
-    if (settling !== null) {
-      await settling;
+    if (this.#isSettling) {
+      await this.#settled;
       await this.#components.downlink.close(); // it was being opened meanwhile
     }
     await this.#components.log.close();

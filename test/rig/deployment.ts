@@ -219,7 +219,7 @@ export class Deployment {
   }
 
   async #openClient(orchestrator: string): Promise<void> {
-    const transport = new Transport(await this.target(orchestrator), this.#over.signal);
+    const transport = new Transport(await this.target(orchestrator), this.#over.signal, { onlyThis: true });
     this.#clients.set(orchestrator, new ApiClient(transport));
   }
 

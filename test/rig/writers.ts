@@ -135,5 +135,5 @@ interface Connection {
 }
 
 function open(target: Target): Connection {
-  return { target, client: new ApiClient(new Transport(target, new AbortController().signal)) };
+  return { target, client: new ApiClient(new Transport(target, new AbortController().signal, { onlyThis: true })) };
 }
