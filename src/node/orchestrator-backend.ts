@@ -146,12 +146,12 @@ export class OrchestratorBackend {
   }
 
   async instanceLogs(id: string, options: LogQuery): Promise<Readable> {
-    const { dialChild, readLogs, readLocalLogs } = this.#components;
+    const { readLogs, readLocalLogs } = this.#components;
     const instance = this.#instanceToRead(id);
     if (!instance) throw new CodedError('not_found', `instance ${id}`);
     if (instance.child === null) throw new CodedError('unavailable', `${instance.id} has not been placed yet`);
     if (instance.child === this.#init.localNode && readLocalLogs) return readLocalLogs(instance.id, options);
-    return readLogs(await dialChild(instance.child), instance.id, options);
+    return readLogs(await this.dialChild(instance.child), instance.id, options);
   }
 
   async dialChild(child: string): Promise<Duplex> {
