@@ -13,7 +13,7 @@
  *      grows (core/base/addresses.ts). Dials that fail are told round by round, not one by one.
  */
 import { MqttClient } from 'mqtt';
-import type { Addresses } from '../../core/base/addresses.ts';
+import type { Addresses, Step } from '../../core/base/addresses.ts';
 import { limits } from '../../core/base/limits.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { openTransport, parseAddress, type TlsOptions, type Transport } from './transport.ts';
@@ -25,6 +25,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 const KEEPALIVE_S = 30;
 /** A broker acknowledges what it takes; one that says nothing at all for this long, while something waits for that, is gone. */
 const SILENCE_MS = 10_000;
+/** Where there is another to turn to, a parent that has frozen is left before it is replaced and others take over the work. */
+const SILENCE_OF_SEVERAL_MS = 5_000;
 
 export interface BrokerLinkComponents {
   readonly clock: Clock;
@@ -111,11 +113,12 @@ export class BrokerLink {
   /** One timer for as long as anything is said, not one a message. */
   #watchSilence(session: Session, fromMs: number): void {
     const { clock } = this.#components;
-    const leftMs = Math.max(session.heardAtMs, fromMs) + SILENCE_MS - clock.nowMs();
+    const silenceMs = this.#options.addresses.isOnly ? SILENCE_MS : SILENCE_OF_SEVERAL_MS;
+    const leftMs = Math.max(session.heardAtMs, fromMs) + silenceMs - clock.nowMs();
     session.cancelWatch = clock.startTimer(leftMs, () => {
       session.cancelWatch = null;
       if (this.#session !== session || session.unacknowledged === 0) return;
-      if (clock.nowMs() - Math.max(session.heardAtMs, fromMs) >= SILENCE_MS) this.#fellSilent(session);
+      if (clock.nowMs() - Math.max(session.heardAtMs, fromMs) >= silenceMs) this.#fellSilent(session);
       else this.#watchSilence(session, fromMs);
     });
   }
@@ -240,19 +243,21 @@ export class BrokerLink {
     session.cancelWatch?.();
     const { clock } = this.#components;
     const { addresses } = this.#options;
-    const lasted = session.openedAtMs !== null && clock.nowMs() - session.openedAtMs >= LASTING_MS;
     const reason = session.reason ?? this.#explain(session);
     if (session.openedAtMs === null) this.#problems.set(addresses.present, reason);
-    if (lasted) addresses.lasted();
-    const next =
-      lasted && !session.fellSilent
-        ? { pauseMs: addresses.soonMs(), roundOver: false }
-        : addresses.failed(session.transport.leader());
+    const next = this.#nextStep(session);
     session.client.end(true);
     if (this.#wanted) this.#cancelTimer = clock.startTimer(next.pauseMs, () => this.#dial());
     const silentMs = clock.nowMs() - session.heardAtMs;
     if (session.openedAtMs !== null) this.#listener.closed(reason, silentMs);
     else if (next.roundOver) this.#roundFailed(silentMs);
+  }
+
+  #nextStep({ openedAtMs, fellSilent, transport }: Session): Step {
+    const { addresses } = this.#options;
+    if (openedAtMs === null) return addresses.failed(transport.leader());
+    if (this.#components.clock.nowMs() - openedAtMs < LASTING_MS) return addresses.relapsed();
+    return fellSilent ? addresses.fellSilent() : addresses.broke();
   }
 
   /** In the order of the addresses, so that it reads the same as after the last round, if it is. */

@@ -1,6 +1,6 @@
 /** One child and several replicas of its orchestrator, of which one leads at a time. */
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import { desired, hello } from '../../../test/conformance/uplink.ts';
+import { desired, hello, report } from '../../../test/conformance/uplink.ts';
 import { addressesOf } from '../../../test/rig/addresses.ts';
 import { BrokerPort } from '../../../test/rig/broker-port.ts';
 import { Certificates } from '../../../test/rig/certificates.ts';
@@ -111,7 +111,7 @@ function dial(addresses: Addresses, keepaliveS?: number) {
     received: () => undefined,
     closed: (reason) => heard.push(`closed: ${reason}`),
   });
-  return { heard, addresses };
+  return { heard, addresses, uplink };
 }
 
 const opened = (event: string) => event.startsWith('opened');
@@ -267,6 +267,19 @@ it('leaves one that has fallen silent for another, without trying it again', asy
   await other.heard.until(1, saidHello);
   expect(wire.waiting).toBe(0);
   expect(heard.all).toEqual([`opened ${through}`, `closed: localhost:${wire.port} stopped answering`, `opened ${other.url}`]);
+});
+
+it('leaves one that does not acknowledge what it is told, sooner than its work is given to others', async () => {
+  const [frozen, other] = [await Replica.open(), await Replica.open()];
+  const wire = await TcpProxy.open(() => frozen.port.number);
+  closing.push(() => wire.close());
+  const { heard, uplink } = dial(addressesOf(`https://localhost:${wire.port}`, other.url));
+  await frozen.heard.until(1, saidHello);
+  wire.stall();
+  uplink.send(report('s1', 1));
+  await other.heard.until(1, saidHello);
+  expect(wire.waiting).toBe(0);
+  expect(heard.all.filter(closed)).toEqual([`closed: localhost:${wire.port} stopped answering`]);
 });
 
 it('dials again where it was when a link has lasted and breaks', async () => {

@@ -28,7 +28,8 @@ describe('which address is next', () => {
     expect(addresses.present).toBe('https://a:1');
     addresses.serves();
     addresses.told(['https://d:1', 'https://a:1']);
-    expect(addresses.soonMs()).toBe(25);
+    expect(addresses.broke()).toEqual({ pauseMs: 25, roundOver: false });
+    expect(addresses.present).toBe('https://a:1');
     expect(addresses.all).toEqual(['https://a:1', 'https://d:1', GIVEN]);
     addresses.told(['https://d:1']);
     expect(addresses.present).toBe('https://a:1');
@@ -56,10 +57,7 @@ describe('which address is next', () => {
     const alone = of();
     expect(pauses(alone).slice(0, 3)).toEqual([100, 250, 500]);
     alone.serves();
-    alone.lasted();
     expect(round(alone)).toEqual({ tried: [GIVEN], pauseMs: 100 });
-    alone.serves();
-    expect(round(alone)).toEqual({ tried: [GIVEN], pauseMs: 250 });
     const longest = of([], { next: () => 1 - Number.EPSILON });
     expect(Math.max(...pauses(longest))).toBeLessThan(30_000);
   });
@@ -74,6 +72,28 @@ describe('which address is next', () => {
     expect(round(addresses, () => 'https://c:1').tried).toHaveLength(3);
     expect(addresses.present).toBe('https://c:1');
     expect(addresses.told(three)).toBe(false);
+  });
+
+  it('W3: after pauses that grow as well when one serves for a moment only, again and again', () => {
+    const relapses = (addresses: Addresses, count: number) =>
+      Array.from({ length: count }, () => {
+        addresses.serves();
+        return addresses.relapsed().pauseMs;
+      });
+    // Where the leader moves on, another one serves each time.
+    expect(relapses(of(three), 5)).toEqual([25, 25, 25, 25, 25]);
+    const alone = of();
+    expect(relapses(alone, 10)).toEqual([100, 100, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+    alone.serves();
+    alone.broke();
+    expect(relapses(alone, 3)).toEqual([100, 100, 250]);
+  });
+
+  it('leaves one that has fallen silent', () => {
+    const addresses = of(three);
+    addresses.serves();
+    expect(addresses.fellSilent()).toMatchObject({ pauseMs: 25 });
+    expect(addresses.present).not.toBe('https://a:1');
   });
 
   it('W2: anew from the one that served', () => {
@@ -109,9 +129,10 @@ describe('which address is next', () => {
       return connectMs;
     });
     expect(waits).toEqual([2_000, 4_000, null, null]);
-    addresses.lasted();
+    addresses.serves();
     expect(addresses.connectMs).toBe(2_000);
     expect(of().connectMs).toBeNull();
+    expect([of(three).isOnly, of().isOnly]).toEqual([false, true]);
   });
 });
 

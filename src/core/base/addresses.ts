@@ -5,7 +5,8 @@
  *  W1. What works is kept to; the others are for when it does not.
  *  W2. In a round each is tried once, with nothing but a little chance between them: whoever leads now is found at once,
  *      and not by thousands in one instant.
- *  W3. The pauses between rounds grow until one has served for long, so that it is cheap when all are gone.
+ *  W3. The pauses between rounds grow until one serves, so that it is cheap when all are gone; and so do those after the
+ *      same one has served for a moment only, time after time: two children of one name that push each other out.
  *  W4. A hint chooses the next one, but skips no pause when that was tried in this round: two may name each other.
  *  W5. The address that was given is kept for good: those that replicas tell may not be reachable from here.
  */
@@ -36,7 +37,10 @@ export class Addresses {
   #known: readonly string[];
   #present: string;
   readonly #tried = new Set<string>();
+  /** Of failures, since one served. */
   #rounds = 0;
+  /** Which one has served for a moment only, and how often in a row. */
+  #relapses: { readonly at: string; readonly count: number } | null = null;
 
   /** `known`: those told of before, the best first. */
   constructor(init: { readonly given: string; readonly known?: readonly string[]; readonly random: Random }) {
@@ -56,9 +60,14 @@ export class Addresses {
     return [this.#present, ...this.#known.filter((address) => address !== this.#present)];
   }
 
+  /** Whether there is no other to turn to. */
+  get isOnly(): boolean {
+    return this.#known.length < 2;
+  }
+
   /** How long a connection to the present one may take to come about; null: as long as it takes. */
   get connectMs(): number | null {
-    return this.#known.length > 1 ? (CONNECT_MS[this.#rounds] ?? null) : null;
+    return this.isOnly ? null : (CONNECT_MS[this.#rounds] ?? null);
   }
 
   /** Whether there are others than before. Nobody is left because of it. */
@@ -71,16 +80,27 @@ export class Addresses {
   /** The present one serves: what failed before it says nothing of what comes after. */
   serves(): void {
     this.#tried.clear();
-  }
-
-  /** ... and it has for long enough: pauses begin anew. What serves for a moment only, again and again, gets longer ones. */
-  lasted(): void {
     this.#rounds = 0;
   }
 
-  /** Some milliseconds by chance, before the present one is tried again. */
-  soonMs(): number {
-    return this.#random.next() * HASTE_MS;
+  /** It has served for long, and does no more: at once it is tried again. */
+  broke(): Step {
+    this.#relapses = null;
+    return { pauseMs: this.#random.next() * HASTE_MS, roundOver: false };
+  }
+
+  /** It has served for long and answers no more: there is no use in trying it again at once. */
+  fellSilent(): Step {
+    this.#relapses = null;
+    return this.failed();
+  }
+
+  /** It has served for a moment only. */
+  relapsed(): Step {
+    const before = this.#relapses?.at === this.#present ? this.#relapses.count : 0;
+    this.#relapses = { at: this.#present, count: before + 1 };
+    const step = this.failed();
+    return before === 0 ? step : { ...step, pauseMs: Math.max(step.pauseMs, this.#pauseMs(before - 1)) };
   }
 
   /** The present one does not serve; `hint`, who does in its opinion. Another one is present after. */
@@ -90,13 +110,17 @@ export class Addresses {
     const isNew = hint !== null && !this.#tried.has(hint) && this.#tried.size < limits.orchestratorAddresses; // W4
     if (isNew || left.length > 0) {
       this.#present = isNew ? hint : pick(this.#random, left);
-      return { pauseMs: this.soonMs(), roundOver: false };
+      return { pauseMs: this.#random.next() * HASTE_MS, roundOver: false };
     }
-    const pauseMs = PAUSES_MS[Math.min(this.#rounds, PAUSES_MS.length - 1)] ?? 0;
+    const pauseMs = this.#pauseMs(this.#rounds);
     this.#rounds += 1;
     this.#tried.clear();
     this.#present = hint ?? pick(this.#random, this.#known);
-    return { pauseMs: pauseMs * (0.5 + this.#random.next()), roundOver: true };
+    return { pauseMs, roundOver: true };
+  }
+
+  #pauseMs(before: number): number {
+    return (PAUSES_MS[Math.min(before, PAUSES_MS.length - 1)] ?? 0) * (0.5 + this.#random.next());
   }
 
   #withGiven(addresses: readonly string[]): readonly string[] {
