@@ -3,10 +3,11 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TcpProxy } from '../../test/rig/tcp-proxy.ts';
 import { until } from '../../test/rig/until.ts';
 import { LogFile } from '../adapters/native/log-file.ts';
 import { must } from '../core/base/assert.ts';
-import { loadConfig } from './context/config-file.ts';
+import { loadConfig, saveServers } from './context/config-file.ts';
 import type { ApiReplica } from './testing/api-replica.ts';
 import { CliRig, type Run, type RunOptions } from './testing/cli-rig.ts';
 import { StagedBackend } from './testing/staged-backend.ts';
@@ -186,6 +187,18 @@ describe('what goes on', () => {
     expect((await watch.end()).stdout).toBe('service/web\nservice/new\n');
   });
 
+  it('a watch at a replica that has died without a word', async () => {
+    const wire = await TcpProxy.open(() => Number(new URL(first.url).port));
+    await saveServers('home', [`https://127.0.0.1:${wire.port}`, second.url], rig.place);
+    const watch = start('get services -w -o name');
+    await watch.shows('web');
+    wire.stall();
+    rig.backend.putService(serviceView({ name: 'new' }));
+    await watch.shows('new');
+    expect((await watch.end()).stdout).toBe('service/web\nservice/new\n');
+    await wire.close();
+  });
+
   it('events: known again by what they say, since each replica numbers its own', async () => {
     const backend = new StagedBackend();
     backend.putService(serviceView());
@@ -199,7 +212,8 @@ describe('what goes on', () => {
     await learn();
     const watch = start('events -f -o json');
     await watch.shows('"sequence":3');
-    backend.stageEvent(eventView({ sequence: 1, atMs: at + 300, message: 'scaled to 2' }));
+    // It was away, and learnt of it late.
+    backend.stageEvent(eventView({ sequence: 1, atMs: at + 5_000, message: 'scaled to 2' }));
     backend.stageEvent(eventView({ sequence: 2, atMs: at + 200, message: 'restarted' }));
     backend.stageEvent(eventView({ sequence: 3, atMs: at + 9_100, message: 'restarted' }));
     backend.stageEvent(eventView({ sequence: 4, atMs: at + 9_200, message: 'restarted' }));

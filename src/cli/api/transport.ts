@@ -42,14 +42,23 @@ const PATIENCE_MS = 10_000;
 const LONG_PATIENCE_MS = 30_000;
 /** What is left of it has to be at least this much for another try. */
 const TRY_MS = 100;
-/** Of the pauses that are made for thousands of children: commands are few. */
+/** Of the pauses that are made for thousands of children: commands are few ... */
 const PAUSE_SHARE = 0.5;
+/** ... and somebody waits for them. */
+const PAUSE_MAX_MS = 1_000;
 const QUIET_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A write waits for its commit, at worst for a new leader; a stream for a node that dials back ... */
 const ANSWER_TIMEOUT_MS = 30_000;
 /** ... but where another replica can be asked at once, one that has died without a word is not waited for. */
 const ANSWER_TIMEOUT_OF_SEVERAL_MS = 5_000;
+
+/** A stream that is quiet for so long is asked, beside it, for a sign of life (often enough for one connection to do) ... */
+const QUIET_STREAM_MS = 3_000;
+/** ... which takes no longer than this. */
+const SIGN_OF_LIFE_MS = 3_000;
+/** Holds a NAT open. */
+const KEEPALIVE_MS = 30_000;
 
 /** What is answered while there is no leader. */
 const LEADERLESS: readonly ErrorCode[] = ['not_leading', 'no_quorum'];
@@ -128,9 +137,14 @@ export class Transport {
   /** The bytes of a 2xx answer that goes on until it ends, is left or breaks off. */
   async *stream(path: string, accept: string, { again = false }: StreamOptions = {}): AsyncGenerator<Buffer> {
     let response: IncomingMessage | null = null;
+    let stopWatching = () => {};
+    let at = this.server;
     try {
       response = await this.#anywhere({
-        attempt: (server, bounds) => this.#exchange.open(server, 'GET', path, { headers: { accept } }, bounds),
+        attempt: (server, bounds) => {
+          at = server;
+          return this.#exchange.open(server, 'GET', path, { headers: { accept } }, bounds);
+        },
         patienceMs: again ? LONG_PATIENCE_MS : (this.#options.patienceMs ?? PATIENCE_MS),
         answerMs: ANSWER_TIMEOUT_MS,
         persistent: again,
@@ -139,13 +153,42 @@ export class Transport {
       // A watch has heartbeats: one that is still for long has lost its other end without being told (NAT).
       if (accept === 'text/event-stream')
         response.setTimeout(3 * limits.streamHeartbeatMs, () => response?.destroy(new Error('silent')));
+      stopWatching = this.#watchOver(response, at);
       for await (const chunk of response) yield chunk as Buffer;
     } catch (error) {
       if (error instanceof CodedError || error instanceof Exit) throw error;
       if (this.ended.aborted) throw new Exit('interrupted');
-      throw this.#exchange.brokeOff(this.server, error);
+      throw this.#exchange.brokeOff(at, error);
     } finally {
+      stopWatching();
       response?.destroy();
+    }
+  }
+
+  /** Ends a stream that is quiet because its other end has died without a word: that answers nothing else either. */
+  #watchOver(response: IncomingMessage, server: string): () => void {
+    const { socket } = response;
+    socket.setKeepAlive(true, KEEPALIVE_MS);
+    let heard = socket.bytesRead;
+    let timer: NodeJS.Timeout;
+    const lookLater = () => {
+      timer = setTimeout(() => {
+        const isQuiet = socket.bytesRead === heard;
+        heard = socket.bytesRead;
+        if (isQuiet) void this.#isThere(server).then((there) => (there ? lookLater() : response.destroy(new Error('silent'))));
+        else lookLater();
+      }, QUIET_STREAM_MS);
+    };
+    lookLater();
+    return () => clearTimeout(timer);
+  }
+
+  async #isThere(server: string): Promise<boolean> {
+    try {
+      await this.#exchange.json(server, 'GET', '/v1/health', {}, { connectMs: SIGN_OF_LIFE_MS, answerMs: SIGN_OF_LIFE_MS });
+      return true;
+    } catch (error) {
+      return error instanceof Failure && error.kind === 'refused';
     }
   }
 
@@ -172,13 +215,17 @@ export class Transport {
           return result;
         } catch (error) {
           if (!(error instanceof Failure)) throw error;
-          if (error.kind === 'refused' && !passing.includes(error.error.code)) throw error.error;
+          // A replica that could not reach the leader says who that was: the next one may know of another.
+          const passes = passing.includes(error.error.code) || error.leader !== null;
+          if (error.kind === 'refused' && !passes) throw error.error;
           failures.set(server, error);
           if (error.kind !== 'unsent') someoneIsThere = true;
           const { pauseMs, roundOver } = addresses.failed(isServer(error.leader) ? error.leader : null);
           const leftMs = startedMs + patienceMs - performance.now() - TRY_MS;
           if (leftMs <= 0 || (roundOver && !someoneIsThere)) throw must(reasonOf(failures), 'a reason for a failure');
-          await delay(roundOver ? Math.min(PAUSE_SHARE * pauseMs, leftMs) : 0, undefined, { signal: this.ended }).catch(() => {
+          await delay(roundOver ? Math.min(PAUSE_SHARE * pauseMs, PAUSE_MAX_MS, leftMs) : 0, undefined, {
+            signal: this.ended,
+          }).catch(() => {
             throw new Exit('interrupted');
           });
         }
