@@ -46,6 +46,19 @@ describe('the engine', () => {
     expect(after.map(({ id, restarts }) => [id, restarts])).toEqual(after.map(({ id }) => [id, id === victim?.instance ? 1 : 0]));
     await deployment.remove('root', 'away');
   });
+
+  test('that is away is said to be: nobody waits for its output', async () => {
+    await deployment.apply('root', 'quiet', onNode('root-1'));
+    const [instance] = await deployment.running('root', 'quiet', 1);
+    await deployment.node('root-1').kill();
+    const isSilent = async () => (await deployment.api('root').child('node', 'root-1')).state === 'silent';
+    await deployment.until('root-1 is silent', isSilent, 10_000);
+    const { exitCode, stderr } = await deployment.cli('--context', 'root', 'logs', instance?.id ?? '');
+    expect([exitCode, stderr]).toEqual([5, expect.stringContaining('root-1 is not connected')]);
+    await deployment.node('root-1').start();
+    await ready('root-1');
+    await deployment.remove('root', 'quiet');
+  });
 });
 
 describe('an instance', () => {
