@@ -56,8 +56,6 @@ const NOTHING = new Uint8Array(0);
 /** The election timeout follows the round trip: shorter ones would take one lost packet for a death. */
 const ROUND_TRIPS_PER_TIMEOUT = 10;
 const HEARTBEATS_PER_TIMEOUT = 3;
-/** Back-off of those who campaign at once doubles up to this many times. */
-const BACKOFF_DOUBLINGS_MAX = 3;
 
 export class Raft {
   readonly #init: RaftInit;
@@ -97,6 +95,7 @@ export class Raft {
   #heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   #votes = new Map<ReplicaId, GrantedVote | null>();
   #failedCampaigns = 0;
+  #campaignAtMs = 0;
 
   readonly #progress = new Map<ReplicaId, Progress>();
   readonly #reads = new Reads();
@@ -399,10 +398,10 @@ export class Raft {
     return isVoter(current, id) || (changedAt > this.#commit && isVoter(this.#memberships.before, id));
   }
 
-  /** A paused group keeps no timer. */
+  /** A paused group keeps no timer. Those who campaign at once get out of each other's way. */
   #setElectionTimer(): void {
     const campaigns = this.#mayCampaign() && !this.#isPaused;
-    const spreadMs = this.#electionTimeoutMs * 2 ** Math.min(this.#failedCampaigns, BACKOFF_DOUBLINGS_MAX);
+    const spreadMs = this.#within(this.#electionTimeoutMs * 2 ** this.#failedCampaigns);
     this.#electionAtMs = campaigns ? this.#nowMs + this.#electionTimeoutMs + this.#random.next() * spreadMs : null;
   }
 
@@ -421,6 +420,7 @@ export class Raft {
       this.#failedCampaigns += 1;
       this.#tellLeader([]);
     }
+    this.#campaignAtMs = this.#nowMs;
     this.#setElectionTimer();
     if (this.#tally()) return;
     const request: RaftMessage = {
@@ -487,6 +487,8 @@ export class Raft {
     const asked = this.#role === 'candidate' ? !message.pre && message.term === this.#hard.term : message.pre;
     if ((this.#role !== 'candidate' && this.#role !== 'preCandidate') || !asked) return;
     if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign
+    // Where an answer takes longer than the timeout, nobody would ever be elected, and no leader stay to measure it.
+    this.#measure(this.#campaignAtMs);
     if (!message.granted) this.#votes.set(from, null);
     else if (!this.#votes.has(from)) this.#votes.set(from, { voter: from, attachment: message.attachment });
     this.#tally();
@@ -512,6 +514,7 @@ export class Raft {
     this.#electionAtMs = null;
     this.#transfer = null;
     this.#incoming = null;
+    this.#roundTripMs = 0;
     this.#progress.clear();
     // A group that paused left everyone with all there is: what is to be decided follows the first entry without a round between.
     const isLikely = this.#init.leadership === 'on-demand' && this.#commit === this.#log.lastIndex;
@@ -815,7 +818,9 @@ export class Raft {
     }
     this.#commit = Math.max(this.#commit, Math.min(message.commit, last));
     this.#answerAppend(from, message, true, last);
-    if (message.pause && this.#init.leadership === 'on-demand') this.#pause();
+    // Whoever lacks something does not fall silent: it asks, and is told.
+    const isLast = message.pause && this.#log.lastIndex >= message.commit;
+    if (isLast && this.#init.leadership === 'on-demand') this.#pause();
     else this.#setElectionTimer();
   }
 
