@@ -1,522 +1,466 @@
 /**
- * Replicas on virtual time, over a network and disks that do what they do at the edge: lose, delay, reorder, repeat,
- * pass one way only; stop, forget what was not synced. After every step the invariants of the Raft paper's figure 3 are
- * checked over all replicas. A run is a function of its seed.
+ * Replicas on virtual time: each with a disk (disk.ts) and a clock of its own, over one network (network.ts). What each
+ * may never do is checked after every step, over all of them (invariants.ts). A run is a function of its seed.
  */
+import { VirtualClock } from '../../../adapters/memory/clock.ts';
 import { assert, must } from '../../base/assert.ts';
 import { limits } from '../../base/limits.ts';
-import { chance, integerBetween, Prng, pick } from '../../base/prng.ts';
-import type { HardState, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../contract.ts';
-import { changed, type Membership, type Replica, type ReplicaId, votersOf } from '../membership.ts';
-import type { RaftEntry, RaftMessage, SnapshotHead } from '../messages.ts';
-import { piecesOf, Raft } from '../raft.ts';
+import { chance, integerBetween, Prng } from '../../base/prng.ts';
+import type { MembershipChange, RaftEffect, RaftInit, RaftInput } from '../contract.ts';
+import type { Membership, Replica, ReplicaId } from '../membership.ts';
+import type { RaftMessage } from '../messages.ts';
+import { Raft } from '../raft.ts';
+import { Digest } from './digest.ts';
+import { type Change, DamagedDisk } from './disk.ts';
+import { Invariants } from './invariants.ts';
+import { Member, MemberClock } from './member.ts';
+import { CALM_NETWORK, Network, type NetworkKnobs } from './network.ts';
 
 export interface ClusterKnobs {
   readonly seed: number;
   readonly voters: number;
   readonly leadership: RaftInit['leadership'];
-  readonly latencyMs: number;
-  readonly lossRate: number;
-  readonly repeatRate: number;
+  readonly network: NetworkKnobs;
+  /** A sync takes up to this. */
   readonly syncMs: number;
   readonly entriesPerSnapshot: number;
+  /** Clocks run fast or slow by up to this share. */
+  readonly drift: number;
+  readonly electionTimeoutMinMs: number;
+  readonly electionTimeoutMaxMs: number;
+  readonly quietMs: number;
 }
 
-/** Bends what a replica does: how the test shows that it would notice. */
-export interface Bend {
-  /** Sends without waiting for the disk. */
-  readonly skipSync?: boolean;
-  /** Forgets term and vote in a crash. */
-  readonly forgetTerm?: boolean;
-  /** Changes a message on its way out. */
-  readonly alter?: (message: RaftMessage, raft: Raft) => RaftMessage;
-}
+export const CALM: Omit<ClusterKnobs, 'seed'> = {
+  voters: 3,
+  leadership: 'standing',
+  network: CALM_NETWORK,
+  syncMs: 1,
+  entriesPerSnapshot: 1_000,
+  drift: 0,
+  electionTimeoutMinMs: 150,
+  electionTimeoutMaxMs: 3_000,
+  quietMs: 400,
+};
 
-interface Disk {
-  hard: HardState;
-  snapshot: { head: SnapshotHead; content: string } | null;
-  entries: RaftEntry[];
-  pieces: string[];
-}
-
-interface PendingWrite {
-  readonly apply: (disk: Disk) => void;
-  readonly done: () => void;
-}
-
-class Member {
-  readonly id: ReplicaId;
-  raft: Raft | null = null;
-  readonly disk: Disk = { hard: { term: 0, votedFor: null }, snapshot: null, entries: [], pieces: [] };
-  pending: PendingWrite[] = [];
-  durable = 0;
-  held: Extract<RaftEffect, { type: 'send' }>[] = [];
-  life = 0;
-  busyUntilMs = 0;
-  pausedUntilMs = 0;
-  /** What the state machine has applied: by index. */
-  applied: string[] = [];
-  appliedIndex = 0;
-  snapshotIndex = 0;
-  leaderTerm = 0;
-  constructor(id: ReplicaId) {
-    this.id = id;
-  }
-}
-
-interface Timed {
-  readonly atMs: number;
-  readonly sequence: number;
-  readonly run: () => void;
-}
+/** A slow disk takes this much longer. */
+const SLOW_DISK_TIMES = 20;
+const EVENTS_AT_ONCE_MAX = 10_000;
+/** Wake-ups of one replica at one moment: more, and its timer is never set to the future. */
+const WAKES_AT_ONCE_MAX = 3;
 
 export class Cluster {
+  readonly knobs: ClusterKnobs;
   readonly random: Prng;
   readonly members = new Map<ReplicaId, Member>();
+  readonly invariants = new Invariants();
+  readonly network: Network;
+  readonly digest: Digest;
+  /** What went wrong, and how often. */
   readonly fired = new Map<string, number>();
-  nowMs = 1_000;
-  readonly #knobs: ClusterKnobs;
-  readonly #bend: Bend;
-  #timed: Timed[] = [];
-  #sequence = 0;
-  readonly #cut = new Set<string>();
-  #calm = false;
-  #nextProposal = 1;
-  readonly #origins = new Map<number, string>();
-  readonly acknowledged = new Map<string, number>();
-  readonly #dropped = new Map<string, string>();
-  /** Index to what is committed there, over all replicas. */
-  readonly #committed = new Map<number, string>();
-  /** Up to which index was committed when a term was the newest that whoever learned of it knew. */
-  readonly #committedInTerm = new Map<number, number>();
-  readonly #leaders = new Map<number, ReplicaId>();
-  #wishes: Membership;
-  elections = 0;
+  /** Called right after a replica learned who leads, or that nobody does, or what became of a proposal. */
+  readonly listeners: ((member: Member) => void)[] = [];
+  isCalm = false;
   readsDone = 0;
-  readonly #reads = new Map<string, number>();
+  readonly #clock = new VirtualClock(1_000);
+  readonly #founders: Membership;
+  #number = 0;
+  /** Events since time has passed. */
+  #atOnce = 0;
+  /** Last wake-up: where, when, and how often in a row. */
+  #spin = { member: null as Member | null, atMs: 0, times: 0 };
 
-  constructor(knobs: ClusterKnobs, bend: Bend = {}) {
-    this.#knobs = knobs;
-    this.#bend = bend;
+  constructor(knobs: ClusterKnobs, print: ((line: string) => void) | null = null) {
+    this.knobs = knobs;
     this.random = new Prng(knobs.seed);
-    const first = replica('r1', 'voter');
-    this.#wishes = [first];
-    for (let n = 1; n <= knobs.voters; n += 1) this.members.set(`r${n}`, new Member(`r${n}`));
-    if (knobs.voters > 1) this.#wishes = [...this.members.keys()].map((id) => replica(id, 'voter'));
-    for (const id of this.members.keys()) this.start(id);
+    this.digest = new Digest(() => this.nowMs, print);
+    this.network = new Network(
+      {
+        random: this.random,
+        now: () => this.nowMs,
+        after: (delayMs, run) => this.after(delayMs, run),
+        deliver: (from, to, message) => this.#deliver(from, to, message),
+        fired: (what) => this.fire(what),
+      },
+      knobs.network,
+    );
+    this.#founders = Array.from({ length: knobs.voters }, (_, at) => replica(`r${at + 1}`, 'voter'));
+    for (const { id } of this.#founders) this.#create(id);
+    for (const { id } of this.#founders) this.start(id);
   }
 
-  get calm(): boolean {
-    return this.#calm;
+  get nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  member(id: ReplicaId): Member {
+    return must(this.members.get(id), id);
+  }
+
+  /** Of those that say they lead the one of the newest term. */
+  leader(): Member | null {
+    let best: Member | null = null;
+    for (const member of this.members.values())
+      if (member.raft && member.status?.role === 'leader' && member.status.term > (best?.status?.term ?? -1)) best = member;
+    return best;
   }
 
   after(delayMs: number, run: () => void): void {
-    this.#timed.push({ atMs: this.nowMs + delayMs, sequence: ++this.#sequence, run });
+    this.#clock.startTimer(delayMs, run);
   }
 
   run(ms: number): void {
     const endMs = this.nowMs + ms;
-    for (;;) {
-      let next: Timed | undefined;
-      for (const timed of this.#timed)
-        if (!next || timed.atMs < next.atMs || (timed.atMs === next.atMs && timed.sequence < next.sequence)) next = timed;
-      if (!next || next.atMs > endMs) break;
-      this.#timed.splice(this.#timed.indexOf(next), 1);
-      this.nowMs = Math.max(this.nowMs, next.atMs);
-      next.run();
+    this.runUntil(() => false, ms);
+    this.#clock.advance(endMs - this.nowMs);
+  }
+
+  /** Lets time pass, one thing after the other, until it holds; false when it does not within `limitMs`. */
+  runUntil(holds: () => boolean, limitMs: number): boolean {
+    const endMs = this.nowMs + limitMs;
+    while (!holds()) {
+      const atMs = this.#clock.nextAtMs();
+      if (atMs === null || atMs > endMs) return false;
+      this.#atOnce = atMs === this.nowMs ? this.#atOnce + 1 : 0;
+      assert(this.#atOnce < EVENTS_AT_ONCE_MAX, 'something spins: time does not pass');
+      this.#clock.runNext();
     }
-    this.nowMs = endMs;
+    return true;
+  }
+
+  /** When something happens next; null: never, by itself. */
+  get nextAtMs(): number | null {
+    return this.#clock.nextAtMs();
+  }
+
+  fire(what: string): void {
+    this.fired.set(what, (this.fired.get(what) ?? 0) + 1);
+  }
+
+  // ---- processes
+
+  /** One that belongs to nothing yet. */
+  add(): ReplicaId {
+    const id = `r${this.members.size + 1}`;
+    this.#create(id);
+    this.start(id);
+    return id;
+  }
+
+  #create(id: ReplicaId): void {
+    const { drift } = this.knobs;
+    const rate = 1 + drift * (2 * this.random.next() - 1);
+    if (rate !== 1) this.fire('drift');
+    this.members.set(id, new Member(id, this.members.size + 1, new MemberClock(rate, integerBetween(this.random, 0, 1e9))));
   }
 
   start(id: ReplicaId): void {
-    const member = must(this.members.get(id), id);
-    if (member.raft) return;
-    const { disk } = member;
-    const base = disk.snapshot?.head.index ?? 0;
-    const init: RaftInit = {
-      id,
-      membership: this.#wishes,
-      leadership: this.#knobs.leadership,
-      electionTimeoutMinMs: 150,
-      electionTimeoutMaxMs: 3_000,
-      quietMs: 400,
-    };
-    member.raft = new Raft(
-      init,
-      { hard: disk.hard, snapshot: disk.snapshot?.head ?? null, entries: disk.entries.filter(({ index }) => index > base) },
-      new Prng(integerBetween(this.random, 0, 2 ** 31)),
-    );
-    member.applied = disk.snapshot ? JSON.parse(disk.snapshot.content) : [];
-    member.appliedIndex = member.snapshotIndex = base;
+    const member = this.member(id);
+    if (member.raft || member.isLost) return;
+    try {
+      const restored = member.disk.load();
+      const init: RaftInit = {
+        id,
+        membership: this.#founders.some((founder) => founder.id === id) ? this.#founders : [],
+        leadership: this.knobs.leadership,
+        electionTimeoutMinMs: this.knobs.electionTimeoutMinMs,
+        electionTimeoutMaxMs: this.knobs.electionTimeoutMaxMs,
+        quietMs: this.knobs.quietMs,
+      };
+      member.raft = new Raft(init, restored, new Prng(integerBetween(this.random, 0, 2 ** 31)));
+      member.status = member.raft.status;
+      const base = restored.snapshot;
+      member.log.reset(base?.index ?? 0, base?.term ?? 0, restored.entries);
+      this.invariants.match(id, restored.entries, base?.term ?? 0);
+      this.#restore(member);
+    } catch (error) {
+      if (!(error instanceof DamagedDisk)) throw error;
+      this.note(member, 'disk is damaged', 0);
+      member.isLost = true;
+      return;
+    }
     member.durable = 0;
+    this.note(member, 'starts', member.log.lastIndex);
     this.step(member, { type: 'timePassed' });
-  }
-
-  kill(id: ReplicaId): void {
-    const member = must(this.members.get(id), id);
-    if (!member.raft) return;
-    this.#fire('kill');
-    member.raft = null;
-    member.life += 1;
-    this.#wakes.delete(member);
-    const survivors = integerBetween(this.random, 0, member.pending.length);
-    for (const { apply } of member.pending.slice(0, survivors)) apply(member.disk);
-    if (this.#bend.forgetTerm) member.disk.hard = { term: 0, votedFor: null };
-    member.pending = [];
-    member.held = [];
-    member.busyUntilMs = 0;
     for (const other of this.members.values())
-      if (chance(this.random, 0.5)) this.after(this.#delayMs(), () => this.step(other, { type: 'peerDisconnected', peer: id }));
+      if (other !== member) this.after(this.random.next() * 20, () => this.connect(member, other));
   }
 
-  cut(from: ReplicaId, to: ReplicaId): void {
-    this.#fire('cut');
-    this.#cut.add(`${from}>${to}`);
+  /** Its process ends at once; with `tearRate` a write that was under way may be torn. */
+  crash(id: ReplicaId, tearRate = 0): void {
+    const member = this.member(id);
+    if (!member.raft) return;
+    this.note(member, 'crashes', member.log.lastIndex);
+    member.raft = member.status = null;
+    member.life += 1;
+    member.held = [];
+    member.waiting = [];
+    member.isStopped = member.isAsleep = false;
+    member.wakeAtMs = Number.POSITIVE_INFINITY;
+    member.diskBusyUntilMs = 0;
+    member.proposals.clear();
+    member.reads.clear();
+    if (member.disk.crash(this.random, tearRate)) this.fire('tornWrite');
+    for (const other of this.members.values())
+      if (other !== member && chance(this.random, 0.5)) this.after(this.random.next() * 20, () => this.disconnect(other, id));
   }
 
-  heal(): void {
-    this.#cut.clear();
+  /** SIGSTOP: what comes in waits; with `isAsleep` the whole machine sleeps, its clock stands, and no message reaches it. */
+  stop(id: ReplicaId, ms: number, isAsleep: boolean): void {
+    const member = this.member(id);
+    if (member.isStopped || !member.raft) return;
+    const { life } = member;
+    this.note(member, isAsleep ? 'sleeps' : 'stops', ms);
+    member.isStopped = true;
+    member.isAsleep = isAsleep;
+    this.after(ms, () => {
+      if (member.life !== life) return;
+      if (isAsleep) member.clock.sleep(ms);
+      member.isStopped = member.isAsleep = false;
+      for (const happens of member.waiting.splice(0)) happens();
+      this.#wake(member);
+    });
   }
 
-  /** SIGSTOP for a while. */
-  freeze(id: ReplicaId, ms: number): void {
-    this.#fire('freeze');
-    must(this.members.get(id), id).pausedUntilMs = this.nowMs + ms;
+  /** Both are told, as of a connection. */
+  connect(one: Member, other: Member): void {
+    if (this.network.isCut(one.id, other.id) || this.network.isCut(other.id, one.id)) return;
+    this.step(one, { type: 'peerConnected', peer: other.id });
+    this.step(other, { type: 'peerConnected', peer: one.id });
   }
 
-  propose(id: ReplicaId, count = 1): void {
-    const member = must(this.members.get(id), id);
+  disconnect(member: Member, peer: ReplicaId): void {
+    this.step(member, { type: 'peerDisconnected', peer });
+  }
+
+  // ---- what is asked of them
+
+  /** The names under which they are acknowledged. */
+  propose(id: ReplicaId, count = 1): readonly string[] {
+    const member = this.member(id);
+    if (!member.raft) return [];
     const proposals = [];
     for (let n = 0; n < count; n += 1) {
-      const proposal = this.#nextProposal++;
-      this.#origins.set(proposal, `p${proposal}`);
+      const proposal = ++this.#number;
+      member.proposals.set(proposal, `p${proposal}`);
       proposals.push({ proposal, data: Uint8Array.from(`p${proposal}`, (c) => c.charCodeAt(0)) });
     }
     this.step(member, { type: 'proposed', proposals });
+    return proposals.map(({ proposal }) => `p${proposal}`);
   }
 
   change(id: ReplicaId, change: MembershipChange): void {
-    const member = must(this.members.get(id), id);
-    this.step(member, { type: 'membershipProposed', proposal: this.#nextProposal++, change });
+    this.step(this.member(id), { type: 'membershipProposed', proposal: ++this.#number, change });
   }
 
   read(id: ReplicaId): void {
-    const member = must(this.members.get(id), id);
-    const read = this.#nextProposal++;
-    this.#reads.set(`${id}/${member.life}/${read}`, Math.max(0, ...this.#committed.keys()));
+    const member = this.member(id);
+    if (!member.raft) return;
+    const read = ++this.#number;
+    member.reads.set(read, this.invariants.committed.length);
     this.step(member, { type: 'readRequested', read });
   }
 
-  addMember(id: ReplicaId): void {
-    if (this.members.has(id)) return;
-    this.members.set(id, new Member(id));
-    const wishes = this.#wishes;
-    this.#wishes = [];
-    this.start(id);
-    this.#wishes = wishes;
-  }
-
-  leader(): Member | null {
-    let best: Member | null = null;
-    for (const member of this.members.values())
-      if (member.raft?.status.role === 'leader' && member.raft.status.term > (best?.raft?.status.term ?? -1)) best = member;
-    return best;
-  }
-
-  setCalm(): void {
-    this.#calm = true;
-    this.heal();
-    for (const id of this.members.keys()) this.start(id);
-  }
+  // ---- steps
 
   step(member: Member, input: RaftInput): void {
-    const { raft } = member;
-    if (!raft) return;
-    if (member.pausedUntilMs > this.nowMs) {
-      const { life } = member;
-      this.after(member.pausedUntilMs - this.nowMs, () => {
-        if (member.life === life) this.step(member, input);
-      });
+    const { raft, status: before } = member;
+    if (!raft || !before) return;
+    if (member.isStopped) {
+      member.waiting.push(() => this.step(member, input));
       return;
     }
-    const before = raft.status;
-    const effects = raft.step(this.nowMs, input);
-    const { status } = raft;
-    assert(status.term >= before.term && status.commit >= before.commit, 'F1: term and commit never go back');
-    for (const effect of effects) this.#carryOut(member, raft, effect);
-    if (status.role === 'leader') {
-      const known = this.#leaders.get(status.term);
-      assert(known === undefined || known === member.id, `election safety: ${known} and ${member.id} lead term ${status.term}`);
-      if (known === undefined) this.elections += 1;
-      this.#leaders.set(status.term, member.id);
-      if (member.leaderTerm !== status.term) {
-        member.leaderTerm = status.term;
-        this.#checkCompleteness(member, raft);
-      }
+    const effects = raft.step(member.clock.at(this.nowMs), input);
+    const after = raft.status;
+    member.status = after;
+    for (const effect of effects) {
+      if (effect.type === 'persist') {
+        this.invariants.persists(member, before, after, effect);
+        member.log.replace(effect.entries);
+      } else if (effect.type === 'adoptSnapshot') member.log.reset(effect.head.index, effect.head.term);
     }
-    this.#wake(member, raft);
+    this.invariants.stepped(member, before, after, this.members);
+    for (const effect of effects) this.#carryOut(member, raft, effect);
+    if (after.role !== before.role || after.term !== before.term) this.note(member, after.role, after.term);
+    this.#wake(member);
   }
 
-  #wakes = new Map<Member, number>();
-
-  #wake(member: Member, raft: Raft): void {
-    const { wakeAtMs } = raft;
-    if (wakeAtMs === null) return;
-    const planned = this.#wakes.get(member);
-    if (planned !== undefined && planned <= wakeAtMs && planned > this.nowMs) return;
-    this.#wakes.set(member, wakeAtMs);
-    const { life } = member;
-    this.after(Math.max(0, wakeAtMs - this.nowMs), () => {
-      if (member.life !== life) return;
-      if (this.#wakes.get(member) === wakeAtMs) this.#wakes.delete(member);
-      const dueMs = raft.wakeAtMs;
-      if (dueMs !== null && dueMs <= this.nowMs) this.step(member, { type: 'timePassed' });
-      else this.#wake(member, raft);
+  #wake(member: Member): void {
+    const wakeAtMs = member.raft?.wakeAtMs ?? null;
+    if (wakeAtMs === null || wakeAtMs >= member.wakeAtMs) return;
+    member.wakeAtMs = wakeAtMs;
+    const { life, raft } = member;
+    this.after(member.clock.until(wakeAtMs, this.nowMs), () => {
+      if (member.life !== life || member.wakeAtMs !== wakeAtMs) return;
+      member.wakeAtMs = Number.POSITIVE_INFINITY;
+      const dueMs = raft?.wakeAtMs ?? null;
+      // To a nanosecond: clocks that run at different rates do not meet exactly.
+      if (dueMs === null || dueMs > member.clock.at(this.nowMs) + 1e-6) {
+        this.#wake(member);
+        return;
+      }
+      this.#checkSpin(member);
+      this.step(member, { type: 'timePassed' });
     });
+  }
+
+  #checkSpin(member: Member): void {
+    const isAgain = this.#spin.member === member && this.#spin.atMs === this.nowMs;
+    this.#spin = { member, atMs: this.nowMs, times: isAgain ? this.#spin.times + 1 : 1 };
+    assert(this.#spin.times <= WAKES_AT_ONCE_MAX, `${member.id} wants to be woken at once, again and again`);
+  }
+
+  #deliver(from: ReplicaId, to: ReplicaId, message: RaftMessage): void {
+    const receiver = this.members.get(to);
+    if (!receiver?.raft || receiver.isAsleep) return;
+    const attachment = message.type === 'voteRequest' && this.knobs.leadership === 'on-demand' ? LOAD : null;
+    this.step(receiver, { type: 'messageReceived', from, message, attachment });
   }
 
   #carryOut(member: Member, raft: Raft, effect: RaftEffect): void {
     switch (effect.type) {
       case 'persist':
-        this.#write(member, raft, effect.write, (disk) => {
-          if (effect.hard) disk.hard = effect.hard;
-          const [first] = effect.entries;
-          if (first) disk.entries = [...disk.entries.filter(({ index }) => index < first.index), ...effect.entries];
-        });
+        this.#write(member, effect.write, { hard: effect.hard, entries: effect.entries });
         return;
-      case 'send': {
-        const message = this.#bend.alter?.(effect.message, raft) ?? effect.message;
-        if (effect.after <= member.durable || this.#bend.skipSync) this.#transmit(member.id, effect.to, message);
-        else member.held.push({ ...effect, message });
+      case 'send':
+        if (effect.after <= member.durable) this.#transmit(member, effect.to, effect.message);
+        else member.held.push(effect);
         return;
-      }
-      case 'sendPiece': {
-        const { snapshot } = member.disk;
-        if (snapshot?.head.index !== effect.head.index) return;
-        const size = limits.snapshotPieceBytes;
-        const text = snapshot.content.slice(effect.piece * size, (effect.piece + 1) * size);
-        const data = Uint8Array.from(text, (c) => c.charCodeAt(0));
-        this.#transmit(member.id, effect.to, {
-          type: 'snapshotPiece',
-          term: effect.term,
-          head: effect.head,
-          piece: effect.piece,
-          data,
-        });
+      case 'sendPiece':
+        this.#sendPiece(member, effect);
         return;
-      }
       case 'keepPiece':
-        this.#write(member, raft, effect.write, (disk) => {
-          if (effect.piece === 0) disk.pieces = [];
-          disk.pieces[effect.piece] = String.fromCharCode(...effect.data);
-        });
+        if (effect.piece > 0) this.fire('snapshotInPieces');
+        this.#write(member, effect.write, { piece: { number: effect.piece, data: effect.data } });
         return;
       case 'adoptSnapshot':
-        this.#fire('snapshot');
-        this.#write(member, raft, effect.write, (disk) => {
-          const content = disk.pieces.join('');
-          assert(disk.pieces.length === piecesOf(effect.head) && content.length === effect.head.bytes, 'all pieces are there');
-          disk.snapshot = { head: effect.head, content };
-          disk.entries = [];
-          disk.pieces = [];
-          if (member.raft !== raft) return;
-          member.applied = JSON.parse(content);
-          member.appliedIndex = member.snapshotIndex = effect.head.index;
-          for (const [at, text] of member.applied.entries()) this.#checkCommitted(at + 1, text);
-        });
+        this.fire('snapshotAdopted');
+        this.invariants.snapshots(member.id, effect.head, this.#founders);
+        this.#write(member, effect.write, { adopt: effect.head }, () => this.#restore(member));
         return;
       case 'committed':
-        for (const entry of effect.entries) this.#apply(member, entry, entry.proposal);
+        for (const entry of effect.entries) {
+          const text = this.invariants.applies(member, entry);
+          member.applied.push(text);
+          if (entry.proposal !== undefined) this.#answer(member, entry.proposal, text);
+        }
+        this.note(member, 'applies', member.appliedIndex);
         this.#compact(member, raft);
         return;
       case 'dropped': {
-        const name = this.#origins.get(effect.proposal);
-        if (name && effect.fate === 'never') this.#dropped.set(name, effect.reason);
+        const name = member.proposals.get(effect.proposal);
+        member.proposals.delete(effect.proposal);
+        if (name !== undefined && effect.fate === 'never') this.invariants.drops(name, effect.reason);
         return;
       }
-      case 'readReady': {
-        const key = `${member.id}/${member.life}/${effect.read}`;
-        const floor = must(this.#reads.get(key), 'a read that was asked');
-        this.#reads.delete(key);
-        if (effect.index === null) return;
-        this.readsDone += 1;
-        assert(member.appliedIndex >= floor, `a read at ${member.appliedIndex} misses ${floor}, committed before it was asked`);
+      case 'readReady':
+        this.#readReady(member, effect.read, effect.index);
         return;
-      }
-      default:
+      case 'membershipChanged':
+        this.note(member, 'members', effect.membership.length);
+        return;
+      case 'leadershipChanged':
+        this.#tell(member);
+        return;
     }
   }
 
-  #apply(member: Member, entry: RaftEntry, proposal: number | undefined): void {
-    assert(entry.index === member.appliedIndex + 1, `entry ${entry.index} follows ${member.appliedIndex}`);
-    const text = entry.kind === 'data' ? String.fromCharCode(...entry.data) : `(${entry.kind} of ${entry.term})`;
-    this.#checkCommitted(entry.index, text);
-    const term = must(member.raft, 'a replica that applies').status.term;
-    this.#committedInTerm.set(term, Math.max(this.#committedInTerm.get(term) ?? 0, entry.index));
-    member.applied.push(text);
-    member.appliedIndex = entry.index;
-    const name = proposal === undefined ? undefined : this.#origins.get(proposal);
-    if (name === undefined) return;
-    assert(name === text && !this.acknowledged.has(name), `${name} is answered once, by its own entry`);
-    this.acknowledged.set(name, entry.index);
+  #answer(member: Member, proposal: number, text: string): void {
+    const name = member.proposals.get(proposal);
+    if (name === undefined) return; // a change of the replicas
+    member.proposals.delete(proposal);
+    this.invariants.acknowledges(name, text, member.appliedIndex);
+    this.#tell(member);
   }
 
-  #checkCommitted(index: number, text: string): void {
-    const known = this.#committed.get(index);
-    assert(known === undefined || known === text, `state machine safety: index ${index} is ${known} and ${text}`);
-    this.#committed.set(index, text);
-    assert(!this.#dropped.has(text), `${text} is committed, but was dropped: ${this.#dropped.get(text)}`);
+  #tell(member: Member): void {
+    for (const listener of this.listeners) this.after(0, () => listener(member));
   }
 
-  /** Leader completeness: whatever was committed in an earlier term is in the log of a leader. */
-  #checkCompleteness(member: Member, raft: Raft): void {
-    for (const [term, index] of this.#committedInTerm)
-      if (term < raft.status.term)
-        assert(raft.status.lastIndex >= index, `leader completeness: ${member.id} has ${raft.status.lastIndex} of ${index}`);
+  /** Linearizable: what was committed when it was asked has been applied where it is served. */
+  #readReady(member: Member, read: number, index: number | null): void {
+    const floor = must(member.reads.get(read), 'a read that was asked');
+    member.reads.delete(read);
+    if (index === null) return;
+    this.readsDone += 1;
+    const { id, appliedIndex } = member;
+    assert(appliedIndex >= floor, `a stale read: ${id} has applied ${appliedIndex}, ${floor} was committed before it was asked`);
+  }
+
+  #sendPiece(member: Member, { to, term, head, piece }: Extract<RaftEffect, { type: 'sendPiece' }>): void {
+    const { snapshot } = member.disk;
+    if (snapshot?.head.index !== head.index) return;
+    const start = piece * limits.snapshotPieceBytes;
+    const data = snapshot.content.slice(start, start + limits.snapshotPieceBytes);
+    this.#transmit(member, to, { type: 'snapshotPiece', term, head, piece, data });
   }
 
   #compact(member: Member, raft: Raft): void {
     const index = member.appliedIndex;
-    if (index - member.snapshotIndex < this.#knobs.entriesPerSnapshot) return;
-    const content = JSON.stringify(member.applied);
+    if (index - member.snapshotIndex < this.knobs.entriesPerSnapshot) return;
+    const content = Uint8Array.from(JSON.stringify(member.applied), (character) => character.charCodeAt(0));
     const head = raft.headAt(index, content.length);
     if (!head) return;
+    this.fire('compaction');
+    this.invariants.snapshots(member.id, head, this.#founders);
     member.snapshotIndex = index;
-    this.#write(
-      member,
-      raft,
-      0,
-      (disk) => {
-        if ((disk.snapshot?.head.index ?? 0) >= index) return;
-        disk.snapshot = { head, content };
-        disk.entries = disk.entries.filter((entry) => entry.index > index);
-      },
-      () => this.step(member, { type: 'snapshotTaken', head }),
+    const keepFromIndex = Math.max(1, index - limits.logTailEntries + 1);
+    this.#write(member, null, { snapshot: { head, content, keepFromIndex } }, () =>
+      this.step(member, { type: 'snapshotTaken', head }),
     );
   }
 
-  #write(member: Member, raft: Raft, write: number, apply: (disk: Disk) => void, then?: () => void): void {
+  /** The state machine becomes what the snapshot says. */
+  #restore(member: Member): void {
+    const { snapshot } = member.disk;
+    member.applied = snapshot ? JSON.parse(String.fromCharCode(...snapshot.content)) : [];
+    member.snapshotIndex = snapshot?.head.index ?? 0;
+    for (const [at, text] of member.applied.entries()) this.invariants.holds(member.id, at + 1, text);
+  }
+
+  #write(member: Member, write: number | null, change: Change, then: () => void = () => undefined): void {
     const { life } = member;
-    const pending: PendingWrite = {
-      apply,
-      done: () => {
-        if (member.life !== life) return;
-        member.pending.splice(member.pending.indexOf(pending), 1);
-        apply(member.disk);
-        if (then) return then();
-        member.durable = Math.max(member.durable, write);
-        const ready = member.held.filter(({ after }) => after <= member.durable);
-        member.held = member.held.filter(({ after }) => after > member.durable);
-        for (const { to, message } of ready) this.#transmit(member.id, to, message);
-        if (member.raft === raft) this.step(member, { type: 'persisted', write });
-      },
-    };
-    member.pending.push(pending);
-    member.busyUntilMs = Math.max(member.busyUntilMs, this.nowMs) + (this.#calm ? 1 : this.random.next() * this.#knobs.syncMs);
-    this.after(member.busyUntilMs - this.nowMs, pending.done);
+    member.disk.begin(change);
+    const isSlow = member.slowDiskUntilMs > this.nowMs && !this.isCalm;
+    const syncMs = this.random.next() * (this.isCalm ? 1 : this.knobs.syncMs) * (isSlow ? SLOW_DISK_TIMES : 1);
+    member.diskBusyUntilMs = Math.max(member.diskBusyUntilMs, this.nowMs) + syncMs;
+    this.after(member.diskBusyUntilMs - this.nowMs, () => {
+      if (member.life !== life) return;
+      member.disk.end();
+      const [first] = change.entries ?? [];
+      if (change.entries && first) this.invariants.match(member.id, change.entries, member.disk.termBefore(first.index));
+      const told = (): void => {
+        then();
+        if (write !== null) this.#isDurable(member, write);
+      };
+      if (member.isStopped) member.waiting.push(told);
+      else told();
+    });
   }
 
-  #transmit(from: ReplicaId, to: ReplicaId, message: RaftMessage): void {
-    if (this.#cut.has(`${from}>${to}`)) return;
-    if (!this.#calm && chance(this.random, this.#knobs.lossRate)) {
-      this.#fire('loss');
-      return;
-    }
-    const deliver = (): void => {
-      const receiver = this.members.get(to);
-      if (!receiver || this.#cut.has(`${from}>${to}`)) return;
-      this.step(receiver, { type: 'messageReceived', from, message });
-    };
-    this.after(this.#delayMs(), deliver);
-    if (!this.#calm && chance(this.random, this.#knobs.repeatRate)) {
-      this.#fire('repeat');
-      this.after(this.#delayMs() * 5, deliver);
-    }
+  #isDurable(member: Member, write: number): void {
+    member.durable = write;
+    const ready = member.held.filter(({ after }) => after <= write);
+    if (ready.length > 0) member.held = member.held.filter(({ after }) => after > write);
+    for (const { to, message } of ready) this.#transmit(member, to, message);
+    this.step(member, { type: 'persisted', write });
   }
 
-  #delayMs(): number {
-    return 0.2 + this.random.next() * (this.#calm ? 2 : this.#knobs.latencyMs);
+  #transmit(member: Member, to: ReplicaId, message: RaftMessage): void {
+    this.invariants.sends(member, to, message);
+    if (message.type === 'append' && message.pause) this.fire('pause');
+    if (message.type === 'timeoutNow') this.fire('timeoutNow');
+    this.network.send(member.id, to, message);
   }
 
-  #fire(fault: string): void {
-    this.fired.set(fault, (this.fired.get(fault) ?? 0) + 1);
+  /** For the digest, and for whoever follows the run. */
+  note(member: Member, what: string, value: number): void {
+    this.digest.add(member.id, what, value);
   }
 }
+
+const LOAD = Uint8Array.of(1);
 
 export function replica(id: ReplicaId, role: Replica['role']): Replica {
   return { id, name: id, url: `https://${id}:7443`, role };
-}
-
-/** A whole run: faults and load, then calm; what was acknowledged has to be there, and new proposals go through. */
-export function misfortunes(seed: number, bend: Bend = {}, steps = 60): Cluster {
-  const random = new Prng(seed ^ 0xabcdef);
-  const cluster = new Cluster(
-    {
-      seed,
-      voters: pick(random, [1, 2, 3, 3, 5]),
-      leadership: pick(random, ['standing', 'standing', 'on-demand']),
-      latencyMs: pick(random, [2, 20, 80]),
-      lossRate: pick(random, [0, 0.02, 0.15]),
-      repeatRate: pick(random, [0, 0.05]),
-      syncMs: pick(random, [1, 10, 60]),
-      entriesPerSnapshot: pick(random, [8, 40, 1_000]),
-    },
-    bend,
-  );
-  const anyone = () => pick(random, [...cluster.members.keys()]);
-  for (let at = 0; at < steps; at += 1) {
-    const leader = cluster.leader();
-    const dice = random.next();
-    if (dice < 0.08) cluster.kill(anyone());
-    else if (dice < 0.24) cluster.start(anyone());
-    else if (dice < 0.32) cluster.cut(anyone(), anyone());
-    else if (dice < 0.4) cluster.heal();
-    else if (dice < 0.44) cluster.freeze(anyone(), integerBetween(random, 10, 2_000));
-    else if (dice < 0.5) cluster.read(anyone());
-    else if (dice < 0.58 && leader) changeSomething(cluster, leader, random);
-    else if (dice < 0.62 && leader) cluster.step(leader, { type: 'transferRequested', to: anyone() });
-    else if (dice < 0.7) cluster.step(must(cluster.members.get(anyone()), 'a member'), { type: 'leadershipWanted' });
-    else if (leader) cluster.propose(leader.id, integerBetween(random, 1, 12));
-    cluster.run(random.next() * 150);
-  }
-  cluster.setCalm();
-  settle(cluster);
-  return cluster;
-}
-
-function changeSomething(cluster: Cluster, leader: Member, random: Prng): void {
-  const membership = must(leader.raft, 'a leader').status.membership;
-  const any = pick(random, membership);
-  const fresh = `r${cluster.members.size + 1}`;
-  const change = pick<MembershipChange>(random, [
-    { do: 'add', replica: replica(fresh, pick(random, ['learner', 'voter'])) },
-    { do: 'setRole', id: any.id, role: 'voter' },
-    { do: 'setRole', id: any.id, role: 'learner' },
-    { do: 'remove', id: any.id },
-  ]);
-  if (typeof changed(membership, change) === 'string' || (change.do === 'add' && cluster.members.size >= 9)) return;
-  if (change.do === 'add') cluster.addMember(fresh);
-  cluster.change(leader.id, change);
-}
-
-/** Liveness: with everyone up and connected a proposal is committed, and everyone who belongs gets everything. */
-function settle(cluster: Cluster): void {
-  const before = cluster.acknowledged.size;
-  let why = 'nothing happened';
-  for (let round = 0; round < 600; round += 1) {
-    cluster.run(50 + (round % 6) * 50); // in no step with elections and pauses
-    const leader = cluster.leader();
-    const [someone] = cluster.members.values();
-    if (!leader) {
-      for (const member of cluster.members.values()) cluster.step(member, { type: 'leadershipWanted' });
-      why = `nobody leads (${someone?.id})`;
-      continue;
-    }
-    if (cluster.acknowledged.size === before) cluster.propose(leader.id);
-    const { status } = must(leader.raft, 'a leader');
-    const behind = status.membership.filter(({ id }) => cluster.members.get(id)?.raft?.status.commit !== status.lastIndex);
-    if (cluster.acknowledged.size > before && behind.length === 0 && votersOf(status.membership).length > 0) return;
-    why = `behind: ${behind.map(({ id }) => `${id} at ${cluster.members.get(id)?.raft?.status.commit}`).join(', ')} of ${status.lastIndex}`;
-  }
-  assert(false, `liveness: ${why}`);
 }
