@@ -12,8 +12,9 @@ export interface Figure {
   readonly anchor: string;
   /** null where there is no goal. */
   readonly met: boolean | null;
-  /** Lowest and highest run. */
+  /** Lowest and highest run; of a mean, its confidence interval of 95 %. */
   readonly spread: readonly [number, number];
+  readonly isMean?: boolean;
   readonly runs: number;
 }
 
@@ -54,6 +55,18 @@ export function figure(text: FigureText, samples: readonly number[], summarise =
     met: goal === undefined ? null : 'atMost' in goal ? value <= goal.atMost : value >= goal.atLeast,
     spread: [rounded(Math.min(...samples)), rounded(Math.max(...samples))],
     runs: samples.length,
+  };
+}
+
+/** Of many like events: their mean, and between which bounds it is with 95 % confidence (normal approximation). */
+export function meanFigure(text: FigureText, samples: readonly number[]): Figure {
+  const mean = samples.reduce((sum, each) => sum + each, 0) / samples.length;
+  const variance = samples.reduce((sum, each) => sum + (each - mean) ** 2, 0) / Math.max(1, samples.length - 1);
+  const halfWidth = 1.96 * Math.sqrt(variance / samples.length);
+  return {
+    ...figure(text, samples, () => mean),
+    spread: [rounded(mean - halfWidth), rounded(mean + halfWidth)],
+    isMean: true,
   };
 }
 

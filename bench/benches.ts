@@ -40,6 +40,11 @@ export const benches: readonly BenchEntry[] = [
     load: async () => (await import('./append.ts')).append,
   },
   {
+    name: 'on-demand',
+    summary: "Messina's experiment: six nodes, gateways that lead on demand, its eight phases, and decisions at saturation",
+    load: async () => (await import('./on-demand.ts')).onDemand,
+  },
+  {
     name: 'failover',
     summary: 'from the death of the leader to the next commit, three voters, beside etcd over the same links',
     load: async () => (await import('./failover.ts')).failover,

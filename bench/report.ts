@@ -106,8 +106,8 @@ function metText({ met }: Figure): string {
   return met === null ? '' : met ? 'yes' : 'NO';
 }
 
-function spreadText({ runs, spread }: Figure): string {
-  return runs === 1 ? '' : `${spread[0]} to ${spread[1]}`;
+function spreadText({ runs, spread, isMean }: Figure): string {
+  return runs === 1 ? '' : `${spread[0]} to ${spread[1]}${isMean ? ' (95 %)' : ''}`;
 }
 
 function commit(): string {

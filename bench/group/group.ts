@@ -10,17 +10,33 @@ import { freePort } from '../../test/rig/free-port.ts';
 import { until } from '../../test/rig/until.ts';
 import { Part } from '../parts/part.ts';
 import type { MemberConfig } from './member.ts';
-import type { StoreStatus } from './store-replica.ts';
 
 export interface GroupOptions {
   readonly voters: number;
-  /** The part that each replica is, and what it is told beside what every member is. */
+  /** The part that each replica is. */
   readonly program: string;
   readonly leadership?: MemberConfig['leadership'];
   readonly quietMs?: number;
   /** Where the others reach a port: through a wire, or as it is. */
   readonly wireTo?: (port: number) => Promise<number>;
   readonly nodeFlags?: readonly string[];
+}
+
+/** What the parts of a group tell of themselves, among other things. */
+export interface ReplicaStatus {
+  readonly leads: boolean;
+  readonly leader: string | null;
+  readonly isPaused: boolean;
+  readonly commit: number;
+  readonly lastIndex: number;
+}
+
+/** What they are told. */
+export interface ReplicaConfig extends MemberConfig {
+  /** Where clients put values. */
+  readonly putPort: number;
+  /** Where this replica reaches that port of the others. */
+  readonly forwardPorts: Readonly<Record<string, number>>;
 }
 
 export interface GroupReplica {
@@ -38,6 +54,7 @@ export class Group {
   readonly #directory: string;
   readonly #identities: ReadonlyMap<string, ChildIdentity>;
   readonly #membership: Membership;
+  readonly #forwardPorts: Readonly<Record<string, number>>;
 
   private constructor(
     options: GroupOptions,
@@ -45,12 +62,14 @@ export class Group {
     replicas: readonly GroupReplica[],
     identities: ReadonlyMap<string, ChildIdentity>,
     membership: Membership,
+    forwardPorts: Readonly<Record<string, number>>,
   ) {
     this.#options = options;
     this.#directory = directory;
     this.replicas = replicas;
     this.#identities = identities;
     this.#membership = membership;
+    this.#forwardPorts = forwardPorts;
   }
 
   static async open(options: GroupOptions): Promise<Group> {
@@ -59,15 +78,17 @@ export class Group {
     const replicas: GroupReplica[] = [];
     const identities = new Map<string, ChildIdentity>();
     const membership: Membership[number][] = [];
+    const forwardPorts: Record<string, number> = {};
     for (let at = 1; at <= options.voters; at += 1) {
       const id = `r${at}`;
       const replica = { id, putPort: await freePort(), peerPort: await freePort(), part: null };
       replicas.push(replica);
       identities.set(id, await certificates.replicaIdentity(id, id));
       membership.push({ id, name: id, url: `https://127.0.0.1:${await wireTo(replica.peerPort)}`, role: 'voter' });
+      forwardPorts[id] = await wireTo(replica.putPort);
     }
     const directory = await mkdtemp(join(tmpdir(), 'tendril-bench-'));
-    const group = new Group(options, directory, replicas, identities, membership);
+    const group = new Group(options, directory, replicas, identities, membership, forwardPorts);
     try {
       await Promise.all(replicas.map((replica) => group.start(replica)));
       return group;
@@ -82,13 +103,14 @@ export class Group {
     const { program, leadership = 'standing', quietMs = 1_000, nodeFlags } = this.#options;
     const part = new Part(program, nodeFlags);
     replica.part = part;
-    const config: MemberConfig & { readonly putPort: number } = {
+    const config: ReplicaConfig = {
       id: replica.id,
       directory: join(this.#directory, replica.id),
       membership: this.#membership,
       identity: must(this.#identities.get(replica.id), 'a certificate'),
       peerPort: replica.peerPort,
       putPort: replica.putPort,
+      forwardPorts: this.#forwardPorts,
       leadership,
       quietMs,
     };
@@ -99,7 +121,7 @@ export class Group {
     return must(replica.part, `a process of ${replica.id}`);
   }
 
-  status(replica: GroupReplica): Promise<StoreStatus> {
+  status(replica: GroupReplica): Promise<ReplicaStatus> {
     return this.partOf(replica).ask('status');
   }
 
@@ -113,6 +135,19 @@ export class Group {
         const { lastIndex = 0 } = statuses[leading] ?? {};
         const isSettled = statuses.every(({ commit, leader }) => commit === lastIndex && leader === this.replicas[leading]?.id);
         return leading >= 0 && isSettled && this.replicas[leading];
+      },
+      ELECTION_LIMIT_MS,
+    );
+  }
+
+  /** On demand: resolves when all have the same log and keep quiet. */
+  async paused(): Promise<void> {
+    await until(
+      'all have the same log and are paused',
+      async () => {
+        const statuses = await Promise.all(this.replicas.map((replica) => this.status(replica)));
+        const [first] = statuses;
+        return statuses.every(({ isPaused, commit, lastIndex }) => isPaused && commit === lastIndex && commit === first?.commit);
       },
       ELECTION_LIMIT_MS,
     );

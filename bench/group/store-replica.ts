@@ -5,19 +5,9 @@ import type { Leadership } from '../../src/core/model/leadership.ts';
 import type { RaftLog } from '../../src/node/raft-log.ts';
 import { decodePut, encodePut, type Put } from '../load/put.ts';
 import { serveParent } from '../parts/serve-parent.ts';
-import { type MemberConfig, startMember } from './member.ts';
+import type { ReplicaConfig, ReplicaStatus } from './group.ts';
+import { startMember } from './member.ts';
 import { PutServer } from './put-server.ts';
-
-export interface StoreConfig extends MemberConfig {
-  readonly putPort: number;
-}
-
-export interface StoreStatus {
-  readonly leads: boolean;
-  readonly leader: string | null;
-  readonly commit: number;
-  readonly lastIndex: number;
-}
 
 export interface OwnAppends {
   readonly atOnce: number;
@@ -28,7 +18,7 @@ export interface OwnAppends {
 export function storeReplica(): void {
   let store: Store | null = null;
   serveParent({
-    async start(config: StoreConfig) {
+    async start(config: ReplicaConfig) {
       store = new Store(await startMember(config));
       await store.open(config.putPort);
     },
@@ -49,10 +39,10 @@ class Store {
     this.#log = log;
   }
 
-  get status(): StoreStatus {
-    const raft = this.#log.status;
+  get status(): ReplicaStatus {
     const { leads, leader } = this.#leadership;
-    return { leads, leader, commit: raft?.commit ?? 0, lastIndex: raft?.lastIndex ?? 0 };
+    const { isPaused = false, commit = 0, lastIndex = 0 } = this.#log.status ?? {};
+    return { leads, leader, isPaused, commit, lastIndex };
   }
 
   async open(putPort: number): Promise<void> {

@@ -2,6 +2,9 @@
 export const parts: Readonly<Record<string, () => Promise<() => void>>> = {
   wires: async () => (await import('../group/wires.ts')).wires,
   'store-replica': async () => (await import('../group/store-replica.ts')).storeReplica,
+  'gateway-replica': async () => (await import('../group/gateway-replica.ts')).gatewayReplica,
+  'request-load': async () => (await import('../load/request-load.ts')).requestLoad,
+  'sync-beat': async () => (await import('./sync-beat.ts')).syncBeat,
   'put-load': async () => (await import('../load/put-load.ts')).putLoad,
   'put-probe': async () => (await import('../load/put-probe.ts')).putProbe,
 };

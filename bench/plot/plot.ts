@@ -1,4 +1,4 @@
-/** Plots of lines, as SVG: axes with units, a legend above, all of it readable without colour. */
+/** Plots of lines and of bars, as SVG: axes with units, a legend above, all of it readable without colour. */
 import { must } from '../../src/core/base/assert.ts';
 import { type Axis, type Scale, scaleOf, tickText } from './scale.ts';
 import { element, line, path, picture, type Tone, text } from './svg.ts';
@@ -27,9 +27,25 @@ export interface LinePlot {
   readonly hasDots?: boolean;
 }
 
+export interface Bar {
+  readonly value: number;
+  /** Of the confidence interval, or the lowest and highest run. */
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface BarPlot {
+  readonly title: string;
+  readonly y: Axis;
+  readonly series: readonly { readonly name: string; readonly tone: Tone }[];
+  /** One bar for each of the series; null where there is none. */
+  readonly groups: readonly { readonly name: string; readonly bars: readonly (Bar | null)[] }[];
+  readonly note: string;
+}
+
 const WIDTH = 760;
 const HEIGHT = 400;
-const MARGIN = { left: 68, right: 24, top: 78, bottom: 56 } as const;
+const MARGIN = { left: 68, right: 24, top: 78, bottom: 62 } as const;
 const DASHES = '6 4';
 const LEGEND_LINE = 26;
 
@@ -78,6 +94,43 @@ export function linePlot(plot: LinePlot): string {
     ),
     ...lines,
     ...marks,
+  ]);
+}
+
+export function barPlot(plot: BarPlot): string {
+  const y = scaleOf(plot.y, HEIGHT - MARGIN.bottom, MARGIN.top);
+  const groupWidth = (WIDTH - MARGIN.left - MARGIN.right) / plot.groups.length;
+  const barWidth = Math.min(44, (groupWidth * 0.78) / plot.series.length);
+  const parts = plot.groups.map(({ name, bars }, at) => {
+    const middle = MARGIN.left + (at + 0.5) * groupWidth;
+    const drawn = bars.map((bar, index) => {
+      if (bar === null) return '';
+      const left = middle + (index - bars.length / 2) * barWidth;
+      const top = y.at(bar.value);
+      const { tone } = must(plot.series[index], 'a series');
+      const across = left + barWidth / 2;
+      return [
+        element('rect', { x: left + 1, y: top, width: barWidth - 2, height: HEIGHT - MARGIN.bottom - top, class: `f${tone}` }),
+        line(across, y.at(bar.low), across, y.at(bar.high), { class: 'whisker' }),
+        line(across - 4, y.at(bar.low), across + 4, y.at(bar.low), { class: 'whisker' }),
+        line(across - 4, y.at(bar.high), across + 4, y.at(bar.high), { class: 'whisker' }),
+        text(across, y.at(bar.high) - 5, tickText(Number(bar.value.toPrecision(bar.value < 0.1 ? 1 : 2))), {
+          class: 'tiny',
+          'text-anchor': 'middle',
+        }),
+      ].join('');
+    });
+    // Long names beside each other: every other one a line lower.
+    const under = HEIGHT - MARGIN.bottom + (at % 2 === 0 ? 16 : 30);
+    return `${drawn.join('')}${text(middle, under, name, { class: 'small', 'text-anchor': 'middle' })}`;
+  });
+  return picture(WIDTH, HEIGHT, plot.title, [
+    ...frame(plot.title, plot.y, y),
+    legend(plot.series, (tone, _, left, middle) =>
+      element('rect', { x: left + 8, y: middle - 6, width: 12, height: 12, class: `f${tone}` }),
+    ),
+    ...parts,
+    text((MARGIN.left + WIDTH - MARGIN.right) / 2, HEIGHT - 10, plot.note, { class: 'small faint', 'text-anchor': 'middle' }),
   ]);
 }
 

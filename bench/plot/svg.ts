@@ -9,7 +9,7 @@ export type Tone = 0 | 1 | 2 | 3 | 4;
 
 const STYLE = `
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:#24292f}
-.title{font-size:15px;font-weight:600}.small{font-size:11.5px}.faint{fill:#57606a}
+.title{font-size:15px;font-weight:600}.small{font-size:11.5px}.tiny{font-size:10px}.faint{fill:#57606a}
 .page{fill:#ffffff}.grid{stroke:#d8dee4;stroke-width:1}.axis{stroke:#57606a;stroke-width:1}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.whisker{stroke:#24292f;stroke-width:1.2}.mark{stroke:#24292f;fill:none;stroke-width:1.5}
 ${LIGHT.map((colour, tone) => `.s${tone}{stroke:${colour}}.f${tone}{fill:${colour}}`).join('')}
