@@ -6,7 +6,6 @@
  * promises something durable waits until the storage has said so.
  */
 import { assert, must, unreachable } from '../core/base/assert.ts';
-import { limits } from '../core/base/limits.ts';
 import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ProposalFate } from '../core/model/leadership.ts';
@@ -171,7 +170,7 @@ export class RaftLog implements Log {
     const raft = must(this.#raft, 'an open log');
     const head = raft.headAt(index, snapshot.length);
     if (head === null) return; // one that reaches as far is there
-    const keepFromIndex = Math.max(1, index - limits.logTailEntries + 1);
+    const keepFromIndex = raft.tailStart(index);
     await this.#write(() => this.#components.storage.takeSnapshot(head, snapshot, keepFromIndex));
     this.#take({ type: 'snapshotTaken', head });
   }

@@ -18,7 +18,6 @@ const longFiles: Readonly<Record<string, string>> = {
   'src/adapters/native/supervisor.ts': 'one life of an instance, from its record to its end, in one place',
   'src/core/engine/engine.ts': 'one decision over wishes and what is observed, with its invariants at the head',
   'src/core/orchestrator/orchestrator.ts': 'the state machine: every input and what it leads to',
-  'src/node/raft-log.ts': 'the driver: every effect of the core, and what carries it out',
   'src/sim/network.ts': 'one fake network, whose faults share its queues',
 };
 

@@ -27,12 +27,11 @@ export type RaftSnapshotRecord =
 
 const hardSchema = z.strictObject({ term: z.int().check(z.minimum(0)), votedFor: z.nullable(z.string()) });
 
-export function encodeEntry({ kind, term, data }: RaftEntry): Buffer {
-  const content = Buffer.allocUnsafe(HEADER_BYTES + data.length);
-  content[0] = KINDS.indexOf(kind);
-  content.writeUIntBE(term, 1, HEADER_BYTES - 1);
-  content.set(data, HEADER_BYTES);
-  return content;
+export function sealEntry(key: Buffer, { kind, term, data }: RaftEntry): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header[0] = KINDS.indexOf(kind);
+  header.writeUIntBE(term, 1, HEADER_BYTES - 1);
+  return seal(key, header, data);
 }
 
 /** What is kept under `key`, where the entry `index` has to be. */
@@ -70,12 +69,15 @@ export function headOf({ index, term, membership, bytes }: RaftSnapshotRecord): 
 /** What makes a single log (format 1) one of Raft: all of it was decided in term 1. */
 export async function migration(database: LogDatabase, membership: Membership) {
   const puts: { type: 'put'; key: Buffer; value: Buffer }[] = [];
-  const put = (key: Buffer, content: Uint8Array) => puts.push({ type: 'put', key, value: seal(key, content) });
-  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+  const put = (key: Buffer, value: Buffer) => puts.push({ type: 'put', key, value });
+  const putJson = (key: Buffer, value: unknown) => put(key, seal(key, Buffer.from(JSON.stringify(value))));
   const before = await readSnapshotRecord(database);
-  put(HARD_KEY, json({ term: 1, votedFor: null } satisfies HardState));
-  if (before) put(SNAPSHOT_KEY, json({ ...before, term: 1, membership, slot: before.index, firstIndex: before.index + 1 }));
+  putJson(HARD_KEY, { term: 1, votedFor: null } satisfies HardState);
+  if (before) putJson(SNAPSHOT_KEY, { ...before, term: 1, membership, slot: before.index, firstIndex: before.index + 1 });
   for await (const entries of readEntries(database, before?.index ?? 0))
-    for (const { index, data } of entries) put(entryKey(index), encodeEntry({ index, term: 1, kind: 'data', data }));
+    for (const { index, data } of entries) {
+      const key = entryKey(index);
+      put(key, sealEntry(key, { index, term: 1, kind: 'data', data }));
+    }
   return puts;
 }

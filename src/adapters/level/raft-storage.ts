@@ -22,12 +22,12 @@ import { corrupt, type LogDatabase, orphanedPieces, pieceCount, readFormat, read
 import { LEVEL_OPTIONS, makeDirectory, refuseHeadless } from './log.ts';
 import {
   decodeEntry,
-  encodeEntry,
   headOf,
   migration,
   type RaftSnapshotRecord,
   readHard,
   readRaftSnapshot,
+  sealEntry,
 } from './raft-records.ts';
 import {
   ENTRY_RANGE,
@@ -94,7 +94,7 @@ export class LevelRaftStorage implements RaftStorage {
       for (const [at, entry] of entries.entries()) {
         assert(entry.index === first.index + at, `entry ${entry.index} follows the one before`);
         const key = entryKey(entry.index);
-        operations.push({ type: 'put', key, value: seal(key, encodeEntry(entry)) });
+        operations.push({ type: 'put', key, value: sealEntry(key, entry) });
       }
       const end = first.index + entries.length - 1;
       for (let index = end + 1; index <= this.#lastIndex; index += 1) operations.push({ type: 'del', key: entryKey(index) });

@@ -52,10 +52,17 @@ export function indexInEntryKey(key: Buffer): number | null {
   return key.length === 1 + INDEX_BYTES && key[0] === ENTRY ? key.readUIntBE(1, INDEX_BYTES) : null;
 }
 
-export function seal(key: Buffer, content: Uint8Array): Buffer {
-  const value = Buffer.allocUnsafe(CHECKSUM_BYTES + content.length);
-  value.writeUInt32BE(crc32(content, crc32(key)));
-  value.set(content, CHECKSUM_BYTES);
+/** `parts` one after the other; copied once, here. */
+export function seal(key: Buffer, ...parts: readonly Uint8Array[]): Buffer {
+  const value = Buffer.allocUnsafe(parts.reduce((bytes, { length }) => bytes + length, CHECKSUM_BYTES));
+  let checksum = crc32(key);
+  let at = CHECKSUM_BYTES;
+  for (const part of parts) {
+    checksum = crc32(part, checksum);
+    value.set(part, at);
+    at += part.length;
+  }
+  value.writeUInt32BE(checksum);
   return value;
 }
 

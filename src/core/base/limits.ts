@@ -102,6 +102,8 @@ export const limits = {
   raftBytesInFlight: 16 * 1024 * 1024,
   /** Entries kept behind a snapshot, so that a replica that was away for a moment needs no snapshot. */
   logTailEntries: 1_024,
+  /** ... and their bytes: every replica holds them in memory. */
+  logTailBytes: 4 * 1024 * 1024,
   /** Reads that wait for a quorum's word at once. */
   raftReads: 4_096,
   /** One frame between replicas: a full batch of entries, or a piece of a snapshot, with room for what surrounds it. */

@@ -67,6 +67,16 @@ export class EntryLog {
     return this.#entries.slice(first, end);
   }
 
+  /** Where the tail begins that is kept behind a snapshot up to `index`: so many entries and bytes before its end. */
+  tailStart(index: number, count: number, bytes: number): number {
+    let first = index + 1;
+    for (let total = 0; first > this.firstIndex && index + 1 - first < count; first -= 1) {
+      total += this.at(first - 1).data.length;
+      if (total > bytes) break;
+    }
+    return first;
+  }
+
   /** Lets go of everything up to `index`. */
   dropUpTo(index: number): void {
     if (index <= this.#baseIndex) return;

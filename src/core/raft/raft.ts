@@ -156,6 +156,11 @@ export class Raft {
     return { index, term: must(this.#log.termAt(index), `term at ${index}`), membership: this.#memberships.at(index), bytes };
   }
 
+  /** The first entry that stays behind a snapshot up to `index`, so that a replica that was away for a moment needs no snapshot. */
+  tailStart(index: number): number {
+    return this.#log.tailStart(index, limits.logTailEntries, limits.logTailBytes);
+  }
+
   step(nowMs: number, input: RaftInput): readonly RaftEffect[] {
     this.#nowMs = nowMs;
     this.#effects = [];
@@ -195,7 +200,7 @@ export class Raft {
       case 'snapshotTaken':
         if (input.head.index <= (this.#snapshot?.index ?? 0)) return;
         this.#snapshot = input.head;
-        this.#log.dropUpTo(Math.min(input.head.index, Math.max(0, input.head.index - limits.logTailEntries)));
+        this.#log.dropUpTo(this.tailStart(input.head.index) - 1);
         this.#memberships.dropUpTo(this.#log.firstIndex - 1);
         return;
       case 'peerConnected':
