@@ -43,7 +43,7 @@ export class RaftLog implements Log {
   #lastProposedWrite = 0;
   /** Messages that wait for a write, in the order of their writes. */
   #held: Extract<RaftEffect, { type: 'send' }>[] = [];
-  #lastWrite: Promise<void> = Promise.resolve();
+  readonly #writing = new Set<Promise<void>>();
   /** The last index delivered. */
   #index = 0;
   readonly #leadership: ReplicaLeadership;
@@ -179,13 +179,13 @@ export class RaftLog implements Log {
     this.#isClosing = true;
     for (const { proposal } of this.#proposed.takeAll()) this.#drop(proposal, CLOSED);
     // What is being written is delivered if that is all it takes; of the rest nobody here will hear.
-    await this.#lastWrite.catch(() => undefined);
+    await Promise.allSettled(this.#writing);
     this.#end(CLOSED);
     for (const proposal of this.#underWay) this.#drop(proposal, CLOSED, 'unknown');
     this.#underWay.clear();
     this.#timer.cancel();
     await this.#components.link.close();
-    await this.#lastWrite.catch(() => undefined);
+    await Promise.allSettled(this.#writing);
     await this.#components.storage.close();
   }
 
@@ -304,8 +304,8 @@ export class RaftLog implements Log {
   /** The storage keeps the order (T1), and lets writes that wait share a sync. */
   #write(work: () => Promise<void>): Promise<void> {
     const write = work();
-    this.#lastWrite = write;
-    write.catch((error: unknown) => this.#fail(error));
+    this.#writing.add(write);
+    write.catch((error: unknown) => this.#fail(error)).finally(() => this.#writing.delete(write));
     return write;
   }
 

@@ -213,6 +213,17 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
       expect(again.seen.texts).toEqual(seen.texts);
     });
 
+    it('takes no harm from a compaction that is under way when it closes', async () => {
+      const { log, seen } = await startWith(['a', 'b']);
+      const compacted = log.compact(Buffer.alloc(4 * limits.snapshotPieceBytes), indexOf(seen, 1));
+      log.propose(3, bytes('c'));
+      await seen.until(({ entries }) => entries.length === 3);
+      await Promise.all([log.close(), compacted]);
+      const again = await start();
+      const kept = ['a', 'b', 'c'].slice(again.seen.snapshot === null ? 0 : 1);
+      expect(again.seen.texts).toEqual(kept);
+    });
+
     it('drops what is proposed after it was closed; closing again does nothing', async () => {
       const { log, seen } = await startWith(['a']);
       await log.close();
