@@ -13,6 +13,7 @@ etcd:etcd-server
 etcdctl:etcd-client
 openssl:openssl
 python3:python3
+iptables:iptables
 ip:iproute2
 setpriv:util-linux
 '

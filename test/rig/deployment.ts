@@ -17,8 +17,9 @@ import { serviceSchema } from '../../src/core/model/service.ts';
 import type { TokenRole } from '../../src/core/model/token.ts';
 import type { InstanceView } from '../../src/core/model/views.ts';
 import { freePort } from './free-port.ts';
+import type { Network } from './network.ts';
 import { TcpProxy } from './tcp-proxy.ts';
-import { ensureBuilt, type InstanceProcess, PROGRAM, TendrilProcess } from './tendril-process.ts';
+import { ensureBuilt, type InstanceProcess, PROGRAM, TendrilProcess, type TendrilProcessInit } from './tendril-process.ts';
 import { until } from './until.ts';
 
 /** Nothing listens there: children reach their parent over the link that the test holds, and by no other way. */
@@ -39,6 +40,8 @@ export interface DeploymentOptions {
   /** More flags for `tendril up`, by the node's name. */
   readonly flags?: (name: string) => readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Where each process lives, when not on the machine's own network. */
+  readonly network?: Network;
 }
 
 export interface CliRun {
@@ -109,14 +112,19 @@ export class Deployment {
     const joining = parent === null ? [] : ['--parent', this.#url(parent, link), '--token', await this.token(parent, 'cluster')];
     const flags = works ? this.#capacity() : ['--no-worker'];
     const publicUrl = this.#options.wires ? ['--public-url', NOWHERE] : [];
-    return this.#add(name, port, link, ['--listen', `127.0.0.1:${port}`, ...publicUrl, ...joining], flags);
+    const place = await this.#options.network?.add(name);
+    const listen = ['--listen', `${place?.address ?? '127.0.0.1'}:${port}`];
+    const one = await this.#add(name, port, { link, place, firstFlags: [...listen, ...publicUrl, ...joining], flags });
+    await this.#enter(one, name);
+    return one;
   }
 
   /** Resolves when its parent can give it work. */
   async addNode(name: string, parent: string, flags: readonly string[] = []): Promise<TendrilProcess> {
     const link = await this.#wireTo(parent);
     const joining = ['--join', this.#url(parent, link), '--token', await this.token(parent, 'worker')];
-    const node = await this.#add(name, null, link, joining, [...this.#capacity(), ...flags]);
+    const place = await this.#options.network?.add(name);
+    const node = await this.#add(name, null, { link, place, firstFlags: joining, flags: [...this.#capacity(), ...flags] });
     await this.until(
       `${parent} knows ${name}`,
       async () => (await this.api(parent).child('node', name)).state === 'ready',
@@ -129,33 +137,41 @@ export class Deployment {
   async addReplica(name: string, at: string, role: ReplicaRole, flags: readonly string[] = []): Promise<TendrilProcess> {
     const port = await freePort();
     const joining = ['--join', this.#url(at, null), '--role', role, '--token', await this.token(at, role)];
-    const firstFlags = ['--listen', `127.0.0.1:${port}`, ...joining];
+    const place = await this.#options.network?.add(name);
+    const firstFlags = ['--listen', `${place?.address ?? '127.0.0.1'}:${port}`, ...joining];
+    const one = await this.#add(name, port, { link: null, place, firstFlags, flags: [...this.#capacity(), ...flags] });
     // Its users have their tokens from the first replica, and so has the test.
-    const context = { ...(await this.#context(at)), name, server: `https://127.0.0.1:${port}` };
-    await saveContext(context, { makeCurrent: false }, { env: this.env, home: this.directory });
-    return this.#add(name, port, null, firstFlags, [...this.#capacity(), ...flags]);
+    await this.#enter(one, at);
+    return one;
   }
 
   async #add(
     name: string,
     port: number | null,
-    link: TcpProxy | null,
-    firstFlags: readonly string[],
-    flags: readonly string[],
+    { link, place, firstFlags, flags }: Pick<TendrilProcessInit, 'link' | 'place' | 'firstFlags' | 'flags'>,
   ): Promise<TendrilProcess> {
     const one = new TendrilProcess({
       name,
       directory: join(this.directory, name),
       port,
       link,
+      place,
       firstFlags: ['--name', name, ...firstFlags],
       flags: [...flags, ...(this.#options.flags?.(name) ?? [])],
       env: this.env,
     });
     this.processes.set(name, one);
     await one.start();
-    if (port !== null) await this.#openClient(name);
     return one;
+  }
+
+  /** A client for this orchestrator, with the token of `like`, and a context for the command line. */
+  async #enter({ name, port, place }: TendrilProcess, like: string): Promise<void> {
+    if (port === null) return;
+    const server = `https://127.0.0.1:${place ? await place.entrance(port) : port}`;
+    const context = { ...(await this.#context(like)), name, server, servers: [server] };
+    await saveContext(context, { makeCurrent: false }, { env: this.env, home: this.directory });
+    this.#clients.set(name, new ApiClient(new Transport(await this.target(name), this.#over.signal)));
   }
 
   #capacity(): string[] {
@@ -170,7 +186,8 @@ export class Deployment {
   }
 
   #url(parent: string, link: TcpProxy | null): string {
-    return `https://127.0.0.1:${link?.port ?? this.node(parent).port}`;
+    const { port, place } = this.node(parent);
+    return `https://${place?.address ?? '127.0.0.1'}:${link?.port ?? port}`;
   }
 
   async token(orchestrator: string, role: TokenRole): Promise<string> {
@@ -216,11 +233,6 @@ export class Deployment {
     const context = contexts.find(({ name }) => name === orchestrator);
     if (!context) throw new Error(`no context ${orchestrator}`);
     return context;
-  }
-
-  async #openClient(orchestrator: string): Promise<void> {
-    const transport = new Transport(await this.target(orchestrator), this.#over.signal, { onlyThis: true });
-    this.#clients.set(orchestrator, new ApiClient(transport));
   }
 
   /** Runs the command line, as a process of its own. `--context ORCHESTRATOR` says whom it speaks to. */

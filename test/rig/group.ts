@@ -1,8 +1,8 @@
 /** An orchestrator of several replicas, all of them real processes and workers too: `root`, which was first, and whoever joins. */
-import type { Target } from '../../src/cli/context/target.ts';
 import type { GroupView, ReplicaRole } from '../../src/core/model/replicas.ts';
 import type { InstanceView } from '../../src/core/model/views.ts';
 import { type Deployment, type DeploymentOptions, type ProcessSpec, startDeployment } from './deployment.ts';
+import { ReplicaClient } from './replica-client.ts';
 import { Writers } from './writers.ts';
 
 /** The limit of a hang: an election takes some 0.3 s, a change of the group not much more. */
@@ -33,7 +33,7 @@ export async function startGroup({ voters = 1, learners = 0, ...options }: Group
 export class Group {
   readonly site: Deployment;
   /** Of those that shall be replicas now. */
-  readonly #targets = new Map<string, Target>();
+  readonly #replicas = new Map<string, ReplicaClient>();
   #rounds = 0;
 
   constructor(site: Deployment) {
@@ -41,11 +41,15 @@ export class Group {
   }
 
   async open(): Promise<void> {
-    this.#targets.set('root', await this.site.target('root'));
+    await this.#adopt('root');
+  }
+
+  async #adopt(name: string): Promise<void> {
+    this.#replicas.set(name, new ReplicaClient(await this.site.target(name)));
   }
 
   get names(): readonly string[] {
-    return [...this.#targets.keys()];
+    return [...this.#replicas.keys()];
   }
 
   get running(): readonly string[] {
@@ -55,7 +59,7 @@ export class Group {
   /** Joins and waits until it is what it shall be. */
   async join(name: string, role: ReplicaRole, flags: readonly string[] = []): Promise<void> {
     await this.site.addReplica(name, await this.leader(), role, flags);
-    this.#targets.set(name, await this.site.target(name));
+    await this.#adopt(name);
     await this.settled();
   }
 
@@ -67,12 +71,13 @@ export class Group {
 
   async remove(name: string): Promise<void> {
     await this.site.api(await this.leader()).removeChild('node', name);
-    this.#targets.delete(name);
+    await this.replica(name).close();
+    this.#replicas.delete(name);
     await this.settled();
   }
 
   view(name: string): Promise<GroupView> {
-    return this.site.api(name).group();
+    return this.replica(name).group();
   }
 
   /** The name of the one that says of itself that it leads; never `not`. */
@@ -106,13 +111,14 @@ export class Group {
   }
 
   writers(count: number): Writers {
-    return new Writers(() => this.running.map((name) => this.#target(name)), `round-${++this.#rounds}`, count);
+    return new Writers(() => this.running.map((name) => this.replica(name)), `round-${++this.#rounds}`, count);
   }
 
-  #target(name: string): Target {
-    const target = this.#targets.get(name);
-    if (!target) throw new Error(`no replica ${name}`);
-    return target;
+  /** This one and no other. */
+  replica(name: string): ReplicaClient {
+    const replica = this.#replicas.get(name);
+    if (!replica) throw new Error(`no replica ${name}`);
+    return replica;
   }
 
   /** Runs one instance of this service; resolves with it. */
@@ -150,6 +156,7 @@ export class Group {
       const api = this.site.api(await this.leader());
       for (const { name } of await api.services()) await api.deleteService(name);
     } finally {
+      for (const replica of this.#replicas.values()) await replica.close();
       await this.site.abandon();
     }
   }

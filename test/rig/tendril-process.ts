@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { FileStore } from '../../src/adapters/file-store/store.ts';
 import { findProcesses, signalProcess } from '../../src/adapters/native/proc.ts';
 import { readProfile } from '../../src/compose/documents.ts';
+import type { Place } from './network.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 import { until } from './until.ts';
 
@@ -35,6 +36,20 @@ export interface InstanceProcess {
   readonly instance: string;
 }
 
+export interface TendrilProcessInit {
+  readonly name: string;
+  readonly directory: string;
+  readonly port: number | null;
+  readonly link: TcpProxy | null;
+  /** undefined: on the machine's own network. */
+  readonly place?: Place | undefined;
+  /** For the first start: to join, say. */
+  readonly firstFlags: readonly string[];
+  /** For every start. */
+  readonly flags: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
 export class TendrilProcess {
   readonly name: string;
   readonly directory: string;
@@ -42,6 +57,7 @@ export class TendrilProcess {
   readonly port: number | null;
   /** The wire to its parent, when the deployment has wires that can be cut. */
   readonly link: TcpProxy | null;
+  readonly place: Place | undefined;
   readonly #firstFlags: readonly string[];
   readonly #flags: readonly string[];
   readonly #env: NodeJS.ProcessEnv;
@@ -51,21 +67,12 @@ export class TendrilProcess {
   /** Of all its lives, the newest last. */
   readonly log: LogLine[] = [];
 
-  constructor(init: {
-    readonly name: string;
-    readonly directory: string;
-    readonly port: number | null;
-    readonly link: TcpProxy | null;
-    /** For the first start: to join, say. */
-    readonly firstFlags: readonly string[];
-    /** For every start. */
-    readonly flags: readonly string[];
-    readonly env: NodeJS.ProcessEnv;
-  }) {
+  constructor(init: TendrilProcessInit) {
     this.name = init.name;
     this.directory = init.directory;
     this.port = init.port;
     this.link = init.link;
+    this.place = init.place;
     this.#firstFlags = init.firstFlags;
     this.#flags = init.flags;
     this.#env = init.env;
@@ -90,7 +97,9 @@ export class TendrilProcess {
     this.#isFrozen = false;
     const first = this.#uid === null;
     const flags = first ? [...this.#firstFlags, ...this.#flags] : this.#flags;
-    const child = spawn(process.execPath, [PROGRAM, 'up', '--data-dir', this.directory, '--log-format', 'json', ...flags], {
+    const up = [process.execPath, PROGRAM, 'up', '--data-dir', this.directory, '--log-format', 'json', ...flags];
+    const [program = '', ...words] = [...(this.place?.command ?? []), ...up];
+    const child = spawn(program, words, {
       env: this.#env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -5,14 +5,10 @@
  * was acknowledged before it was sent is stale.
  */
 import { randomUUID } from 'node:crypto';
-import { ApiClient } from '../../src/cli/api/api-client.ts';
-import { Transport } from '../../src/cli/api/transport.ts';
-import type { Target } from '../../src/cli/context/target.ts';
 import { serviceSchema } from '../../src/core/model/service.ts';
+import type { ReplicaClient } from './replica-client.ts';
 import { until } from './until.ts';
 
-/** Of one try: a replica that is stopped by SIGSTOP answers nothing, and another one may. */
-const PATIENCE_MS = 1_500;
 /** A hang's limit, not a schedule. */
 const WRITE_LIMIT_MS = 45_000;
 
@@ -23,8 +19,7 @@ interface Writer {
 }
 
 export class Writers {
-  readonly #targets: () => readonly Target[];
-  readonly #clients = new Map<string, Connection>();
+  readonly #replicas: () => readonly ReplicaClient[];
   readonly #writers: Writer[] = [];
   /** What must not be: reads that showed too little, answers that tell of a second application. */
   readonly violations: string[] = [];
@@ -34,9 +29,9 @@ export class Writers {
   #turn = 0;
   #isOver = false;
 
-  /** `targets`: the replicas that there are at that moment. */
-  constructor(targets: () => readonly Target[], prefix: string, count: number) {
-    this.#targets = targets;
+  /** `replicas`: those that there are at that moment. */
+  constructor(replicas: () => readonly ReplicaClient[], prefix: string, count: number) {
+    this.#replicas = replicas;
     this.#lastMs = performance.now();
     for (let number = 1; number <= count; number++) {
       const writer: Writer = { service: `${prefix}-${number}`, acknowledged: 0, ended: Promise.resolve() };
@@ -68,7 +63,6 @@ export class Writers {
   async stop(): Promise<ReadonlyMap<string, number>> {
     this.#isOver = true;
     await Promise.all(this.#writers.map(({ ended }) => ended));
-    await Promise.all([...this.#clients.values()].map(({ client }) => client.close()));
     return new Map(this.#writers.map(({ service, acknowledged }) => [service, acknowledged]));
   }
 
@@ -89,51 +83,25 @@ export class Writers {
   async #write(service: string, generation: number, key: string): Promise<boolean> {
     const spec = { runtime: 'process', command: ['sleep', '1'], replicas: 0, env: { GENERATION: String(generation) } };
     const resource = serviceSchema.parse({ apiVersion: 'tendril/v1', kind: 'Service', metadata: { name: service }, spec });
-    const answer = await this.#ask(({ client }) =>
-      client.transport.json('POST', '/v1/apply', { body: { resources: [resource] }, headers: { 'idempotency-key': key } }),
-    );
-    const { items } = answer as { items: { effect: string; error?: { code: string; message: string } }[] };
-    const [{ effect, error } = { effect: 'nothing', error: undefined }] = items;
-    if (error?.code === 'unavailable') return false;
+    const effect = await this.#next().apply(resource, key);
+    if (effect === 'unavailable') return false;
     if (effect !== (generation === 1 ? 'created' : 'changed'))
-      this.violations.push(`${service}: generation ${generation} was answered with ${effect} ${error?.message ?? ''}`);
+      this.violations.push(`${service}: generation ${generation} was answered with ${effect}`);
     return true;
   }
 
   /** At any replica; none that answers is an answer, too. */
   async #read(service: string, acknowledged: number): Promise<void> {
-    const read = await this.#ask(async ({ client, target }) => ({ ...(await client.service(service)), target })).catch(
-      () => null,
-    );
+    const replica = this.#next();
+    const read = await replica.service(service).catch(() => null);
     if (read === null || read.generation === acknowledged) return;
-    const { server } = read.target;
-    this.violations.push(`${service}: generation ${acknowledged} was acknowledged, ${server} shows ${read.generation}`);
+    this.violations.push(`${service}: ${acknowledged} was acknowledged, ${replica.server} shows generation ${read.generation}`);
   }
 
-  /** The next replica in turn. */
-  async #ask<T>(question: (connection: Connection) => Promise<T>): Promise<T> {
-    const targets = this.#targets();
-    const target = targets[this.#turn++ % targets.length];
-    if (!target) throw new Error('no replica runs');
-    const connection = this.#clients.get(target.server) ?? open(target);
-    this.#clients.set(target.server, connection);
-    const patience = setTimeout(() => {
-      this.#clients.delete(target.server);
-      void connection.client.close();
-    }, PATIENCE_MS);
-    try {
-      return await question(connection);
-    } finally {
-      clearTimeout(patience);
-    }
+  #next(): ReplicaClient {
+    const replicas = this.#replicas();
+    const replica = replicas[this.#turn++ % replicas.length];
+    if (!replica) throw new Error('no replica runs');
+    return replica;
   }
-}
-
-interface Connection {
-  readonly client: ApiClient;
-  readonly target: Target;
-}
-
-function open(target: Target): Connection {
-  return { target, client: new ApiClient(new Transport(target, new AbortController().signal, { onlyThis: true })) };
 }

@@ -25,8 +25,6 @@ import { type Bounds, Exchange, Failure, type RequestOptions, type ServerCertifi
 export interface TransportOptions {
   /** How long a request is tried and its answer waited for. */
   readonly patienceMs?: number | undefined;
-  /** Asks this replica and no other: what it says is of interest, not what the orchestrator does. */
-  readonly onlyThis?: boolean;
   /** Told once for a request that takes more than a second: what it waits for. */
   readonly waiting?: (what: string) => void;
 }
@@ -88,7 +86,7 @@ export class Transport {
     this.#target = target;
     this.#options = options;
     this.#exchange = new Exchange(target, this.#ending.signal);
-    this.#known = options.onlyThis ? [target.server] : (target.servers ?? [target.server]);
+    this.#known = target.servers ?? [target.server];
     const end = () => this.#ending.abort();
     if (interrupted.aborted) end();
     interrupted.addEventListener('abort', end, { once: true });
@@ -253,7 +251,6 @@ export class Transport {
   }
 
   #learn({ headers }: IncomingMessage): void {
-    if (this.#options.onlyThis) return;
     const told = headers[REPLICAS_HEADER];
     if (typeof told !== 'string') return;
     const servers = told.split(' ').filter(isServer);
