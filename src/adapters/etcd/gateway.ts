@@ -157,20 +157,23 @@ export class EtcdGateway {
     signal?: AbortSignal,
   ): Promise<unknown> {
     const host = nameOf(endpoint);
-    const late = new AbortController();
+    const over = new AbortController();
+    const giveUp = (): void => over.abort(new EtcdError('away', `${host} was not waited for`));
     const cancelTimer = this.#clock.startTimer(limits.etcdRequestTimeoutMs, () =>
-      late.abort(new EtcdError('away', `${host} did not answer within ${limits.etcdRequestTimeoutMs / 1_000} s`)),
+      over.abort(new EtcdError('away', `${host} did not answer within ${limits.etcdRequestTimeoutMs / 1_000} s`)),
     );
+    // Not AbortSignal.any: `signal` lives for as long as a leader leads, and would be left with a trace of every request.
+    signal?.addEventListener('abort', giveUp);
+    if (signal?.aborted) giveUp();
     try {
-      const response = await this.#send(endpoint, path, body, token, AbortSignal.any([late.signal, ...(signal ? [signal] : [])]));
+      const response = await this.#send(endpoint, path, body, token, over.signal);
       this.#hasAnswered = true;
       return resultOf(endpoint, response, await textOf(response, host));
     } catch (error) {
-      if (signal?.aborted) throw new EtcdError('away', `${host} was not waited for`);
-      if (late.signal.aborted) throw late.signal.reason;
-      throw connectionError(host, error, this.#doubt);
+      throw over.signal.aborted ? over.signal.reason : connectionError(host, error, this.#doubt);
     } finally {
       cancelTimer();
+      signal?.removeEventListener('abort', giveUp);
     }
   }
 

@@ -271,7 +271,7 @@ export class EtcdLog implements Log {
     const components = { clock, stored: this.#stored, reign, closing: this.#closing.signal };
     try {
       const head = await writeSnapshot(components, { content, index, ...around, before });
-      if (head !== null) replica.head = head;
+      if (head !== null && head.revision > (replica.head?.revision ?? 0)) replica.head = head;
     } catch (error) {
       if (!isExpected(error)) throw error;
       warn('etcd does not take the snapshot', { problem: error.message });
