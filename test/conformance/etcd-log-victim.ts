@@ -13,6 +13,7 @@ const log = new EtcdLog(
     newId: randomUUID,
     warn: () => undefined,
     memory: { read: async () => null, write: async () => undefined },
+    mayLead: () => true,
   },
   {
     access: { endpoints: [{ host: '127.0.0.1', port: Number(port) }], tls: null, user: null },

@@ -193,6 +193,10 @@ describe('a log whose etcd has lost something', () => {
     log.propose(1_000, bytes('where are the others?'));
     await seen.until(({ failure }) => failure !== null);
     expect(seen.failure).toMatchObject({ code: 'etcd_damaged' });
+    await log.close();
+    // And not by a start later, either: to one that knows nothing of before, all is well.
+    expect((await refusal(at.replica())).code).toBe('etcd_damaged');
+    await start(at, { id: 'stranger' });
   });
 
   it('is not opened on a damaged record, nor on what another version wrote', async () => {

@@ -206,6 +206,40 @@ describe('replicas of a log in etcd', () => {
     expect(entriesOf(leader)).toEqual(entriesOf(again));
   });
 
+  it('lead only when they may, and hand the lead over when they may no more', async () => {
+    let mayLead = true;
+    const first = await start('a', { mayLead: () => mayLead });
+    const learner = await start('b', { mayLead: () => false });
+    const next = await start('c');
+    await append(first, ['one']);
+    mayLead = false;
+    first.log.reconsider();
+    await next.seen.until(({ leads }) => leads);
+    await append(next, ['two']);
+    await learner.seen.until(({ entries }) => entries.length === 2);
+    await learner.seen.until(({ leaderships }) => leaderships.at(-1)?.leader === 'node-c');
+    expect(learner.seen.leaderships.some(({ leads }) => leads)).toBe(false);
+    expect(first.seen.leads).toBe(false);
+  });
+
+  it('confirm a read only where the leader answers, and never when another one may have appended', async () => {
+    const wire = await site.wire();
+    const leader = await start('a', { wires: [wire] });
+    const follower = await start('b');
+    expect(await Promise.all([1, 2, 3].map(() => leader.log.confirmRead()))).toEqual([true, true, true]);
+    expect(await follower.log.confirmRead()).toBe(false);
+    wire.stall();
+    const asked = leader.log.confirmRead();
+    await site.etcd.control(['del', keyOf('leader')]);
+    await follower.seen.until(({ leads }) => leads);
+    await append(follower, ['of a later term']);
+    wire.heal();
+    expect(await asked).toBe(false);
+    expect(await follower.log.confirmRead()).toBe(true);
+    await leader.seen.until(({ entries }) => entries.length === 1);
+    expect(await leader.log.confirmRead()).toBe(false);
+  });
+
   it('read what they have missed when etcd has forgotten it (a gap in the watch)', async () => {
     const { leader, follower, wire } = await pair();
     await append(leader, numbers(10).map(String));

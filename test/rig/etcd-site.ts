@@ -15,6 +15,7 @@ export interface ReplicaOptions {
   readonly wires?: readonly TcpProxy[];
   readonly access?: Partial<EtcdAccess>;
   readonly openMs?: number;
+  readonly mayLead?: () => boolean;
 }
 
 export class EtcdSite {
@@ -49,6 +50,7 @@ export class EtcdSite {
           read: async () => this.#memories.get(memory) ?? null,
           write: async (logId) => void this.#memories.set(memory, logId),
         },
+        mayLead: options.mayLead ?? (() => true),
       },
       {
         access: {

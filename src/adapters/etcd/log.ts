@@ -34,11 +34,13 @@ export interface EtcdLogComponents {
   /** An id that nothing else has. */
   readonly newId: () => string;
   readonly warn: (message: string, details: Readonly<Record<string, string>>) => void;
-  /** Which log this replica has been fed by: it must never be another one. */
+  /** Which log this replica has been fed by, and whether it was found to have lost something: kept over restarts. */
   readonly memory: {
     read(): Promise<string | null>;
-    write(logId: string): Promise<void>;
+    write(text: string): Promise<void>;
   };
+  /** Whether this replica is one that shall lead when nobody does. */
+  readonly mayLead: () => boolean;
 }
 
 export interface EtcdLogInit {
@@ -52,6 +54,8 @@ export interface EtcdLogInit {
 }
 
 const CLOSED = 'the log is closed';
+/** Behind the log's id. A supervisor starts a replica that has ended: it must not go on with what etcd has left. */
+const LOST = ' has lost something';
 
 export class EtcdLog implements Log {
   readonly #components: EtcdLogComponents;
@@ -72,6 +76,9 @@ export class EtcdLog implements Log {
   #opening: Promise<void> = Promise.resolve();
   #living: Promise<void> = Promise.resolve();
   #compacting: Promise<void> = Promise.resolve();
+  /** At who leads, for those who read. */
+  #look: Promise<unknown> = Promise.resolve();
+  #nextLook: Promise<boolean> | null = null;
 
   constructor(components: EtcdLogComponents, init: EtcdLogInit) {
     this.#components = components;
@@ -109,6 +116,30 @@ export class EtcdLog implements Log {
     return compacting;
   }
 
+  /** The last index delivered. */
+  get index(): number {
+    return this.#replica?.index ?? 0;
+  }
+
+  /** Resolves with true when what is delivered here by now contains all that was committed when it was asked. */
+  confirmRead(): Promise<boolean> {
+    if (this.#nextLook === null) {
+      // All who ask until then share it; the one that is under way may have been taken before they asked.
+      const look = this.#look.then(() => {
+        this.#look = look;
+        this.#nextLook = null;
+        return this.#reign?.isCurrent() ?? false;
+      });
+      this.#nextLook = look;
+    }
+    return this.#nextLook;
+  }
+
+  /** `mayLead` may say something else now. */
+  reconsider(): void {
+    this.#wake();
+  }
+
   async close(): Promise<void> {
     this.#end(CLOSED);
     await this.#opening;
@@ -126,7 +157,7 @@ export class EtcdLog implements Log {
       this.#replica = replica;
       // One of its own data directory is this replica before it was killed.
       const isFree = cut.leader === null || cut.leader.id === this.#candidate.id;
-      const reign = isFree ? await this.#patiently(() => this.#claim(replica, cut.leader)) : null;
+      const reign = isFree && this.#components.mayLead() ? await this.#patiently(() => this.#claim(replica, cut.leader)) : null;
       if (reign === null) this.#tellFollowing(cut.leader);
       this.#living = this.#live(replica);
     } catch (error) {
@@ -142,6 +173,7 @@ export class EtcdLog implements Log {
   async #identify(): Promise<string> {
     const { memory, newId } = this.#components;
     const known = await memory.read();
+    if (known?.endsWith(LOST)) throw new CodedError('etcd_damaged', 'that was found when this replica ran last');
     const id = await this.#stored.identify(known === null ? newId() : null, this.#closing.signal);
     if (id === null || (known !== null && id !== known))
       throw new CodedError('etcd_damaged', id === null ? 'the log is gone' : 'another log is in its place');
@@ -180,7 +212,7 @@ export class EtcdLog implements Log {
       } catch (error) {
         if (!isExpected(error)) throw error;
         if (this.#ended !== null) return;
-        if (isFatal(error)) return this.#fail(error);
+        if (isFatal(error)) return await this.#fail(error, replica.logId);
         if (failures === 0) warn('the log in etcd cannot be reached', { problem: error.message });
         failures += 1;
         this.#tellFollowing(null);
@@ -194,7 +226,7 @@ export class EtcdLog implements Log {
       const cut = await replica.catchUp(this.#closing.signal);
       this.#tellFollowing(cut.leader);
       const isFree = cut.leader === null || cut.leader.process === this.#candidate.process;
-      if (isFree) await this.#claim(replica, cut.leader);
+      if (isFree && this.#components.mayLead()) await this.#claim(replica, cut.leader);
       else await replica.follow(cut, this.#closing.signal, (leader) => this.#tellFollowing(leader));
     }
   }
@@ -217,7 +249,8 @@ export class EtcdLog implements Log {
 
   async #lead(replica: Replica, reign: Reign): Promise<void> {
     while (!reign.over.aborted) {
-      if (this.#queue.size > 0) await this.#appendBatch(replica, reign);
+      if (!this.#components.mayLead()) await reign.resign();
+      else if (this.#queue.size > 0) await this.#appendBatch(replica, reign);
       else if (this.#ended !== null) return;
       else await this.#until(reign.over);
     }
@@ -292,10 +325,11 @@ export class EtcdLog implements Log {
     this.#listener?.ready(leadership);
   }
 
-  #fail(failure: CodedError): void {
+  async #fail(failure: CodedError, logId: string): Promise<void> {
     this.#end(`the log has failed: ${failure.message}`);
     this.#reign?.end('the log has failed');
-    queueMicrotask(() => this.#listener?.failed(failure));
+    if (failure.code === 'etcd_damaged') await this.#components.memory.write(`${logId}${LOST}`);
+    this.#listener?.failed(failure);
   }
 
   #end(reason: string): void {

@@ -8,6 +8,8 @@ import { isExpected, isTrouble } from './etcd-error.ts';
 import { pause, retryPauseMs } from './pause.ts';
 import { type Candidate, type Leader, readLeader, type StoredLog } from './stored-log.ts';
 
+const DEPOSED = 'another replica leads';
+
 export class Reign {
   readonly term: number;
   readonly #clock: Clock;
@@ -65,6 +67,19 @@ export class Reign {
     return this.#expired.signal;
   }
 
+  /** Whether nobody else can have appended anything until now. */
+  async isCurrent(): Promise<boolean> {
+    const { map, keys } = this.#stored;
+    try {
+      const { found } = await map.look([{ type: 'get', key: keys.leader, keysOnly: true }], this.#expired.signal);
+      if (found[0]?.items[0]?.revision !== this.term) this.end(DEPOSED);
+      return !this.over.aborted;
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      return false;
+    }
+  }
+
   end(reason: string): void {
     this.#cancelExpiry();
     if (!this.#over.signal.aborted) this.#over.abort(reason);
@@ -113,7 +128,7 @@ export class Reign {
   /** Somebody may delete it: an operator, or etcd when the lease ends while this process stands still. */
   async #watchKey(): Promise<void> {
     const { map, keys } = this.#stored;
-    const depose = (): void => this.end('another replica leads');
+    const depose = (): void => this.end(DEPOSED);
     for (let failures = 0; !this.over.aborted; failures += 1) {
       try {
         const { found, revision } = await map.look([{ type: 'get', key: keys.leader, keysOnly: true }], this.over);

@@ -23,7 +23,7 @@ export interface ReplicaListener {
 export class Replica {
   readonly #clock: Clock;
   readonly #stored: StoredLog;
-  readonly #id: string;
+  readonly logId: string;
   readonly #listener: ReplicaListener;
   readonly #reader = new RecordReader();
   /** Of the record before the next; null: there has never been one. It is never deleted, so it shows that etcd goes on. */
@@ -31,11 +31,11 @@ export class Replica {
   #isFresh = true;
   head: StoredHead | null = null;
 
-  /** `id`: of the log, which never changes. */
-  constructor(clock: Clock, stored: StoredLog, id: string, listener: ReplicaListener) {
+  /** `logId` never changes. */
+  constructor(clock: Clock, stored: StoredLog, logId: string, listener: ReplicaListener) {
     this.#clock = clock;
     this.#stored = stored;
-    this.#id = id;
+    this.logId = logId;
     this.#listener = listener;
   }
 
@@ -110,7 +110,7 @@ export class Replica {
 
   /** etcd may not have less than it has shown before: it would be another one, or one from a backup. */
   #mustGoOn({ id, head, previousRevision }: Cut): void {
-    if (id !== this.#id) throw new CodedError('etcd_damaged', id === null ? 'the log is gone' : 'another log is in its place');
+    if (id !== this.logId) throw new CodedError('etcd_damaged', id === null ? 'the log is gone' : 'another log is in its place');
     if (this.#previousRevision === null || this.#previousRevision === previousRevision) return;
     const isDeleted = previousRevision === null && head !== null && head.oldestRecord >= this.nextRecord;
     if (!isDeleted) throw new CodedError('etcd_damaged', `record ${this.nextRecord - 1} is no longer what it was`);
