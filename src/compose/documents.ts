@@ -6,6 +6,7 @@ import { CodedError } from '../core/model/errors.ts';
 import { LEADERSHIPS, REPLICA_ROLES } from '../core/model/replicas.ts';
 import { labelsSchema, nameSchema, PLACEMENT_POLICIES, positionSchema } from '../core/model/service.ts';
 import type { Store } from '../ports/store.ts';
+import { logSettingsSchema } from './log.ts';
 
 const profileSchema = z.object({
   /** Tells this node's instances from those of any other on the machine. */
@@ -30,6 +31,8 @@ const profileSchema = z.object({
       replicas: z.array(z.object({ id: z.string(), name: z.string(), url: z.string(), role: z.enum(REPLICA_ROLES) })),
     }),
   ),
+  /** Of an orchestrator whose log is not here. */
+  log: z.optional(logSettingsSchema),
   listen: z.string(),
   advertise: z.array(z.string()),
   /** Of an orchestrator: where children and the other replicas find it, when that is not what it listens on. */

@@ -36,11 +36,13 @@ import type { EngineParts } from './engine.ts';
 import { ensureAdminToken, ensureLocalMember, readAdminToken } from './first-start.ts';
 import { groupOf, parseListen, portUrl } from './listen.ts';
 import { LocalNode } from './local-node.ts';
+import { replicateInEtcd, sharedLog } from './log.ts';
 import type { Membership } from './membership.ts';
 import type { Metrics } from './metrics.ts';
 import { systemRandom } from './random.ts';
 import { ReplicaDuties, replicaPeerWithKey } from './replica-duties.ts';
 import { issueCertificates, ReplicaIdentity } from './replica-identity.ts';
+import type { Replicated } from './replicated.ts';
 import { Replication } from './replication.ts';
 import { RequestGate } from './request-gate.ts';
 import { nameIn, throttled, toldOf } from './turned-away.ts';
@@ -96,24 +98,25 @@ export async function composeOrchestrator(
   const caFingerprint = certificateFingerprint(identity.caPem);
   const warn = (message: string, details: Readonly<Record<string, string | number>>) => logger.warn(details, message);
 
-  const replication = new Replication(
-    {
-      clock,
-      logger,
-      identity: () => identity.replica,
-      wanted: () => driver.core.state.replicas.values(),
-      groupChanged: () => {
-        if (isOnDemand) driver.peersConnected(replication.connected);
-        followGroup();
-      },
-      report: () => driver.core.peerReport(clock.nowMs()),
-      told: (replica, report) => {
-        driver.peerTold(replica, report);
-        gate?.told(replica);
-      },
-    },
-    { id, directory, leadership, membership: groupOf(profile) },
-  );
+  const sharing = { clock, logger, wanted: () => driver.core.state.replicas.values() };
+  const replication: Replicated = profile.log
+    ? await replicateInEtcd({ ...sharing, store, identity, groupChanged: () => followGroup() }, profile, profile.log)
+    : new Replication(
+        {
+          ...sharing,
+          identity: () => identity.replica,
+          groupChanged: () => {
+            if (isOnDemand) driver.peersConnected(replication.connected);
+            followGroup();
+          },
+          report: () => driver.core.peerReport(clock.nowMs()),
+          told: (replica, report) => {
+            driver.peerTold(replica, report);
+            gate?.told(replica);
+          },
+        },
+        { id, directory, leadership, membership: groupOf(profile) },
+      );
   const local = profile.works ? new LocalNode({ clock, logger, store, identity }, name) : null;
   const keepsName = (peer: Peer): boolean => {
     const record = driver.core.state.members.get(peer.name)?.record;
@@ -269,7 +272,7 @@ export async function composeOrchestrator(
         sealSecretsFor: (publicKeyPem) => identity.sealSecretsFor(publicKeyPem),
       },
     },
-    { ...named, leadership },
+    { ...named, leadership, ...sharedLog(profile) },
   );
   const turnedAway = throttled(clock, (reason, who) => warn('turned away', { reason, who }));
   const api = await createApi({

@@ -37,6 +37,8 @@ export async function recover(
     const store = new FileStore(join(opened.path, 'documents'));
     const profile = await readProfile(store);
     if (!profile?.orchestrates) throw new CodedError('data_dir_foreign', `${directory} is not that of an orchestrator's replica`);
+    if (profile.log)
+      throw new CodedError('conflict', `the log of ${profile.name} is in etcd: it is etcd that is recovered (docs/etcd.md)`);
     if ((await readCaKey(store, await readReplicaKey(store))) === null)
       throw new CodedError(
         'conflict',

@@ -16,7 +16,7 @@ import type { ReplicaPeer } from '../node/replica-desk.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
-import type { Replication } from './replication.ts';
+import type { Replicated } from './replicated.ts';
 
 const RETRY_MS = 1_000;
 
@@ -24,7 +24,7 @@ export interface ReplicaDutiesComponents {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly identity: ReplicaIdentity;
-  readonly replication: Replication;
+  readonly replication: Replicated;
   /** The own record; undefined while there is none. */
   readonly record: () => ReplicaRecord | undefined;
   /** Where this replica can be reached; null before the port is open. */

@@ -18,6 +18,7 @@ import { ReplicaKeeper } from '../node/replica-keeper.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { systemRandom } from './random.ts';
+import type { Replicated } from './replicated.ts';
 
 /** The shortest election timeout; it grows with the measured round trip, up to the longest (ADR 0010). */
 const ELECTION_TIMEOUT_MIN_MS = 150;
@@ -45,7 +46,7 @@ export interface ReplicationComponents {
   readonly told: (name: string, report: PeerReport) => void;
 }
 
-export class Replication {
+export class Replication implements Replicated {
   readonly log: RaftLog;
   readonly #link: WebSocketPeerLink;
   readonly #keeper: ReplicaKeeper;

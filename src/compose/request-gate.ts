@@ -8,7 +8,7 @@ import { type LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding
 import type { Leadership } from '../core/model/replicas.ts';
 import type { OrchestratorDriver } from '../node/orchestrator-driver.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Replication } from './replication.ts';
+import type { Replicated } from './replicated.ts';
 
 /** What each replica answers itself, with or without a leader. */
 const OWN_PATHS = new Set([
@@ -30,7 +30,7 @@ const GATHER_EVERY_MS = 1_000;
 export interface RequestGateComponents {
   readonly clock: Clock;
   readonly driver: OrchestratorDriver;
-  readonly replication: Replication;
+  readonly replication: Replicated;
   readonly forwarding: LeaderForwarding;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly openStreams: () => number;

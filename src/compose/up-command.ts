@@ -11,9 +11,10 @@ import { CodedError } from '../core/model/errors.ts';
 import { LEADERSHIPS, type Leadership, parseReplicaRole, REPLICA_ROLES, type ReplicaRole } from '../core/model/replicas.ts';
 import { PLACEMENT_POLICIES, type PlacementPolicyName, type Position } from '../core/model/service.ts';
 import { parsePublicUrl } from './listen.ts';
+import { type LogFlags, parseLogFlags } from './log.ts';
 import { DEFAULT_LISTEN, type RunningNode, up } from './up.ts';
 
-interface Flags {
+interface Flags extends LogFlags {
   readonly dataDir?: string;
   readonly name?: string;
   readonly join?: string;
@@ -55,6 +56,12 @@ export function register(program: Command, shell: Shell): void {
     .option('--advertise <NAMES...>', 'names and addresses by which others reach the API, the best first')
     .option('--public-url <URL>', 'where children and other replicas reach it, behind a forwarded port: https://HOST:PORT')
     .option('--broker <URL>', 'let children take their links to your own MQTT broker: mqtts://HOST:8883')
+    .option('--log <URL>', 'keep the log in etcd: etcd://HOST:PORT[,HOST:PORT]/NAME, or etcds:// (docs/etcd.md)')
+    .option('--log-ca <FILE>', 'with etcds://: the authority of its certificate (default: those of the system)')
+    .option('--log-cert <FILE>', '... and the certificate to show it, with --log-key')
+    .option('--log-key <FILE>', "... and that certificate's key")
+    .option('--log-user <NAME>', 'as whom to speak to etcd, with --log-password-file')
+    .option('--log-password-file <FILE>', "the file with that user's password")
     .option('--policy <POLICY>', `where a service names none: ${PLACEMENT_POLICIES.join(', ')} (default spread)`)
     .option('--label <KEY=VALUE...>', 'labels that placement can ask for')
     .option('--position <LAT,LON>', 'where the machine stands, in degrees')
@@ -105,6 +112,7 @@ async function runUp(flags: Flags, tokenFlag: string | undefined, shell: Shell):
       advertise: flags.advertise,
       publicUrl: flags.publicUrl === undefined ? undefined : parsePublicUrl(flags.publicUrl),
       broker: flags.broker,
+      log: parseLogFlags(flags),
       policy:
         flags.policy === undefined ? undefined : (oneOf(PLACEMENT_POLICIES, flags.policy, '--policy') as PlacementPolicyName),
       labels: flags.label && parseLabels(flags.label),

@@ -20,6 +20,7 @@ import type { Store } from '../ports/store.ts';
 import { type Profile, readProfile, writeProfile } from './documents.ts';
 import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
 import { parseListen, portUrl } from './listen.ts';
+import { checkLog, checkShared, type LogSettings, settleLog } from './log.ts';
 import { join, type Membership, openMembership } from './membership.ts';
 import { allowOptimiser } from './optimiser.ts';
 import { keepJoined, readReplicaKey, replicaIdOf } from './replica-identity.ts';
@@ -46,6 +47,8 @@ export interface UpWishes {
   readonly advertise?: readonly string[] | undefined;
   readonly publicUrl?: string | undefined;
   readonly broker?: string | undefined;
+  /** Of an orchestrator: its log, when that is not in its data directory. */
+  readonly log?: LogSettings | undefined;
   readonly policy?: PlacementPolicyName | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly position?: Position | undefined;
@@ -123,6 +126,7 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
   if (orchestrates) allowOptimiser();
   const joined = known?.parent ?? null;
   const isReplica = wishes.join !== undefined && orchestrates;
+  checkLog(wishes, orchestrates);
   if (isReplica && known && !known.group)
     throw new CodedError('conflict', 'this data directory is that of another orchestrator; a replica needs another --data-dir');
   const token = wishes.token ?? (joined === null ? wishes.environmentToken : undefined);
@@ -140,6 +144,7 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     policy: wishes.policy ?? known?.policy ?? 'spread',
     labels: { ...(wishes.labels ?? known?.labels ?? {}) },
     ...optional('group', known?.group),
+    ...optional('log', settleLog(wishes.log, { isFirstStart: known === null, log: known?.log })),
     ...optional('leadership', known?.leadership ?? wishes.leadership),
     ...optional('publicUrl', wishes.publicUrl ?? known?.publicUrl),
     ...optional('broker', wishes.broker ?? known?.broker),
@@ -209,6 +214,7 @@ async function joinedAsReplica(
     ...{ at, keyPem, token, id, name, url, role, works },
     ...{ serverNames: [...names], nowMs: clock.nowMs() },
   });
+  checkShared(answer.log, profile.log);
   await keepJoined(store, answer, answer.caPem);
   return {
     ...profile,

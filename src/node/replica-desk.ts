@@ -62,6 +62,7 @@ export interface ReplicaDeskInit {
   readonly orchestratorName: string;
   readonly leadership: 'standing' | 'on-demand';
   readonly broker?: string;
+  readonly log?: string;
 }
 
 export class ReplicaDesk<Sealed> {

@@ -103,7 +103,7 @@ export class Group {
         if (leader === null) return null;
         const view = await this.view(leader);
         const names = view.replicas.map(({ name }) => name);
-        const isAsWanted = view.replicas.every(({ role, wanted, connected }) => role === wanted && connected);
+        const isAsWanted = view.replicas.every(({ role, wanted, connected }) => role === wanted && connected !== false);
         return isAsWanted && sameNames(names, this.names) ? view : null;
       },
       SETTLED_MS,

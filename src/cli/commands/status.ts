@@ -79,7 +79,7 @@ export function formatLeaderless(group: GroupView, server: string, paint: Painte
 function groupText({ replicas, leader, leadership, paused }: GroupView, paint: Painter): string {
   const voters = replicas.filter(({ role }) => role === 'voter').length;
   const learners = replicas.filter(({ role }) => role === 'learner').length;
-  const away = replicas.filter(({ connected }) => !connected).map(({ name }) => name);
+  const away = replicas.filter(({ connected }) => connected === false).map(({ name }) => name);
   const parts = [
     `${voters} ${voters === 1 ? 'voter' : 'voters'}`,
     ...(learners > 0 ? [`${learners} ${learners === 1 ? 'learner' : 'learners'}`] : []),

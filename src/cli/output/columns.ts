@@ -122,7 +122,8 @@ export const replicaColumns: readonly Column<ReplicaView>[] = [
   { head: 'ROLE', cell: replicaRole },
   {
     head: 'STATE',
-    cell: (view) => (view.connected ? { text: 'connected', tone: 'good' } : { text: 'unreachable', tone: 'bad' }),
+    cell: ({ connected }) =>
+      connected === null ? '' : connected ? { text: 'connected', tone: 'good' } : { text: 'unreachable', tone: 'bad' },
   },
   { head: 'BEHIND', cell: (view) => (view.behind === null ? '' : String(view.behind)) },
   { head: 'ADDRESS', cell: (view) => view.url },

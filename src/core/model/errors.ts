@@ -99,7 +99,7 @@ const table = {
   no_quorum: {
     status: 503,
     message: 'No quorum of the voters can be reached: nothing can be decided',
-    hint: 'Instances keep running. Wait for the voters or bring them back; if they are lost for good: tendril recover.',
+    hint: 'Instances keep running. Bring the voters back, or the etcd that the log is in; voters that are lost for good: tendril recover.',
   },
   unreachable: {
     status: 502,

@@ -67,6 +67,8 @@ export const replicaJoinResponseSchema = z.object({
   orchestratorName: z.string().check(z.maxLength(63)),
   broker: z.optional(z.string().check(z.maxLength(512))),
   leadership: z.enum(LEADERSHIPS),
+  /** Name of the log in etcd that all replicas share; none: the log is theirs. */
+  log: z.optional(nameSchema),
   /** The group that it joins, itself in it. */
   group: z
     .array(z.object({ id: z.string().check(z.maxLength(32)), name: nameSchema, url: replicaUrl, role: z.enum(REPLICA_ROLES) }))
