@@ -1,11 +1,10 @@
 /** Three voters, each in a network of its own, and links that lose every packet without a word; real processes. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { InstanceView } from '../../src/core/model/views.ts';
 import { serviceSchema } from '../../src/core/model/service.ts';
+import type { InstanceView } from '../../src/core/model/views.ts';
 import { type Group, startGroup } from '../rig/group.ts';
 import { Network } from '../rig/network.ts';
 import type { InstanceProcess } from '../rig/tendril-process.ts';
-import { throughout } from '../rig/until.ts';
 import type { Writers } from '../rig/writers.ts';
 
 let network: Network;
@@ -49,10 +48,21 @@ test('a leader that is cut off steps down, says so, and decides nothing', async 
   await writers.progress('at first');
   const leader = await group.leader();
   const spec = { runtime: 'process', command: ['sleep', '1'], replicas: 0 };
-  const resource = serviceSchema.parse({ apiVersion: 'tendril/v1', kind: 'Service', metadata: { name: 'asked-while-cut-off' }, spec });
+  const resource = serviceSchema.parse({
+    apiVersion: 'tendril/v1',
+    kind: 'Service',
+    metadata: { name: 'asked-while-cut-off' },
+    spec,
+  });
   await network.cut([leader]);
   const t = performance.now();
-  const pending = group.replica(leader).apply(resource, 'pending', 30_000).then((e) => console.log('pending', e, performance.now() - t), (e) => console.log('pending', String(e), performance.now() - t));
+  const pending = group
+    .replica(leader)
+    .apply(resource, 'pending', 30_000)
+    .then(
+      (e) => console.log('pending', e, performance.now() - t),
+      (e) => console.log('pending', String(e), performance.now() - t),
+    );
   await stepsDown(leader);
   console.log('stepped down', performance.now() - t);
   const next = await group.leader(leader);
@@ -62,6 +72,11 @@ test('a leader that is cut off steps down, says so, and decides nothing', async 
   console.log(status);
   console.log(await group.site.cli('--context', leader, 'doctor'));
   console.log(await group.site.cli('--context', next, 'status'));
-  console.log(await group.replica(leader).apply(resource, 'k2').catch((e) => String(e)));
+  console.log(
+    await group
+      .replica(leader)
+      .apply(resource, 'k2')
+      .catch((e) => String(e)),
+  );
   await pending;
 });
