@@ -39,8 +39,8 @@ class Site {
   readonly saidToChildren: Desired[] = [];
   snapshot = '';
   readonly entries: string[] = [];
-  /** As a log does while the leadership is handed over. */
-  dropsAll = false;
+  /** What it does while the leadership is handed over, or while no quorum takes part. */
+  log: 'commits' | 'drops' | 'keeps' = 'commits';
   dropped = 0;
   #index = 0;
   #ticket = 0;
@@ -60,11 +60,10 @@ class Site {
   }
 
   #take(effect: OrchestratorEffect, inputs: OrchestratorInput[]): void {
-    if (effect.type === 'propose' && this.dropsAll) {
-      this.dropped += 1;
-      if (this.dropped > 100) throw new Error('proposed again and again, without end');
+    if (effect.type === 'propose' && this.log === 'drops') {
+      if (++this.dropped > 100) throw new Error('proposed again and again, without end');
       inputs.push({ type: 'proposalDropped', proposal: effect.proposal, reason: 'handing over' });
-    } else if (effect.type === 'propose') {
+    } else if (effect.type === 'propose' && this.log === 'commits') {
       this.#index += 1;
       this.entries.push(effect.data);
       inputs.push({ type: 'entryCommitted', index: this.#index, data: effect.data, proposal: effect.proposal });
@@ -383,6 +382,16 @@ describe('an orchestrator', () => {
     expect(site.request(web())).toMatchObject({ ok: true, value: { effect: 'unchanged' } });
   });
 
+  it('does not let anybody wait for what it cannot know any more: whether a later leader commits it', () => {
+    const site = Object.assign(new Site(), { log: 'keeps' });
+    site.request(web(), 'key-1');
+    site.step({ type: 'logReady', leadership: { leads: false, term: 1, leader: null } });
+    site.pass(1_500);
+    expect(site.answers).toHaveLength(1);
+    site.pass(500);
+    expect(site.answers.at(-1)).toMatchObject({ ok: false, error: { code: 'unavailable' } });
+  });
+
   it('is the same after a snapshot', () => {
     const site = new Site();
     site.node('n1');
@@ -395,16 +404,14 @@ describe('an orchestrator', () => {
 
   it('waits when its log takes no decision until time has passed, and then decides the same', () => {
     const site = new Site();
-    site.node('n1');
-    site.node('n2');
+    for (const name of ['n1', 'n2']) site.node(name);
     site.request(web({ replicas: 1 }));
     const [first, other] = site.on('n1').length === 1 ? ['n1', 'n2'] : ['n2', 'n1'];
-    site.dropsAll = true;
+    site.log = 'drops';
     site.report(first, [reportOf('web-1', 'REFUSED', 'no room after all')]);
     expect(site.dropped).toBe(1);
-    site.dropsAll = false;
-    site.report(other);
-    expect(site.on(first)).toEqual(['web-1']);
+    site.log = 'commits';
+    expect(site.on(other)).toEqual([]);
     site.step({ type: 'timePassed' });
     expect(site.on(other)).toEqual(['web-1']);
   });

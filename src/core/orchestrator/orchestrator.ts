@@ -99,6 +99,8 @@ export interface OrchestratorInit {
 const SETTLE_MS = 10_000;
 /** No input for this long means that this process did not run. */
 const GAP_MS = 2_000;
+/** So long after it lost the lead, a replica says what became of a request; a new leader tells it much sooner. */
+const UNANSWERED_MS = 2_000;
 
 export class Orchestrator {
   readonly #init: OrchestratorInit;
@@ -120,6 +122,8 @@ export class Orchestrator {
   #lengthSinceSnapshot = 0;
   #nextProposal = 1;
   #deciding: number | null = null;
+  /** When this replica lost the lead. */
+  #ledUntilMs = 0;
   /** The log has dropped a decision: until time has passed, or leadership, it would drop the next one too. */
   #isHeldBack = false;
   #tickets = new Map<number, number>();
@@ -292,6 +296,7 @@ export class Orchestrator {
     const before = this.#leadership;
     const led = before.leads;
     this.#leadership = leadership;
+    if (led && !leadership.leads) this.#ledUntilMs = this.#nowMs;
     if (before.leader !== null && !led) this.#hasFollowed = true;
     this.#isReady = true;
     if (this.#isOnDemand) {
@@ -542,7 +547,17 @@ export class Orchestrator {
     if (received.kind === 'wish') this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...received.wish }));
   }
 
+  /** Cut off from the others, a replica may never know: whoever asks is better off with another one. */
+  #giveUpAnswers(): void {
+    if (this.#leadership.leads || this.#nowMs - this.#ledUntilMs < UNANSWERED_MS) return;
+    const what = 'this replica leads no more, and whether it was done is not known here: ask again with the same Idempotency-Key';
+    for (const ticket of this.#tickets.values())
+      this.#effects.push({ type: 'answer', ticket, answer: { ok: false, error: { code: 'unavailable', what, details: [] } } });
+    this.#tickets.clear();
+  }
+
   #timePassed(): void {
+    this.#giveUpAnswers();
     if (!this.#leadership.leads && !this.#isOnDemand) return;
     this.#observed.presume(this.#peers, this.#nowMs);
     this.#isHeldBack = false;
