@@ -151,7 +151,8 @@ export class Replication implements Replicated {
     const status = log.status;
     const { membership } = this;
     const leads = status?.role === 'leader';
-    const reachable = votersOf(membership).filter((id) => id === self || log.connected.has(id));
+    const isThere = (id: string) => id === self || (log.connected.has(id) && !status?.silent.has(id));
+    const reachable = votersOf(membership).filter(isThere);
     const wanted = [...this.#components.wanted()];
     const known = membership.map(({ id, name, url, role }) => ({
       id,
@@ -161,7 +162,7 @@ export class Replication implements Replicated {
       wanted: wanted.find((record) => record.id === id)?.role ?? null,
       leads: id === status?.leader,
       self: id === self,
-      connected: id === self || log.connected.has(id),
+      connected: isThere(id),
       behind: leads ? Math.max(0, status.lastIndex - (id === self ? status.lastIndex : (status.matched.get(id) ?? 0))) : null,
     }));
     const awaited = wanted

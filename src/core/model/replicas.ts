@@ -43,7 +43,7 @@ export const replicaViewSchema = z.strictObject({
   leads: z.boolean(),
   /** The one that answers. */
   self: z.boolean(),
-  /** Whether the answering replica has a connection with it; null where replicas have none, since they share an etcd. */
+  /** Whether the answering replica has a connection with it, and is answered where it asks; null where replicas have none, since they share an etcd. */
   connected: z.nullable(z.boolean()),
   /** Entries that it is behind the answering leader; null where only the leader would know. */
   behind: z.nullable(z.int()),

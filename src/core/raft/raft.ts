@@ -21,6 +21,7 @@ import { limits } from '../base/limits.ts';
 import type { Random } from '../base/prng.ts';
 import type { GrantedVote, HardState, MembershipChange, RaftEffect, RaftInit, RaftInput, RestoredReplica } from './contract.ts';
 import { EntryLog } from './entry-log.ts';
+import { Hearing } from './hearing.ts';
 import {
   changed,
   decodeMembership,
@@ -50,12 +51,16 @@ export interface RaftStatus {
   readonly membership: Membership;
   /** On the leader: the last index that each other replica is known to have. */
   readonly matched: ReadonlyMap<ReplicaId, number>;
+  /** Others that do not answer, as far as this replica asks them: as the leader, or while it looks for votes. */
+  readonly silent: ReadonlySet<ReplicaId>;
 }
 
 const NOTHING = new Uint8Array(0);
 /** The election timeout follows the round trip: shorter ones would take one lost packet for a death. */
 const ROUND_TRIPS_PER_TIMEOUT = 10;
 const HEARTBEATS_PER_TIMEOUT = 3;
+/** Who campaigns asks once in up to two timeouts. */
+const SILENT_TIMEOUTS = 5;
 
 export class Raft {
   readonly #init: RaftInit;
@@ -99,6 +104,7 @@ export class Raft {
 
   readonly #progress = new Map<ReplicaId, Progress>();
   readonly #reads = new Reads();
+  readonly #hearing = new Hearing();
   #heartbeatAtMs = 0;
   #quorumAtMs = 0;
   #roundTripMs = 0;
@@ -134,7 +140,13 @@ export class Raft {
       lastIndex: this.#log.lastIndex,
       membership: this.#memberships.current,
       matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
+      silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, SILENT_TIMEOUTS * this.#electionTimeoutMs),
     };
+  }
+
+  get #spokenTo(): readonly ReplicaId[] {
+    if (this.#role === 'leader') return [...this.#progress.keys()];
+    return votersOf(this.#memberships.current).filter((id) => id !== this.#init.id);
   }
 
   /** When `timePassed` is wanted next; null: not before something else happens. */
@@ -166,6 +178,7 @@ export class Raft {
     this.#effects = [];
     this.#take(input);
     if (this.#role === 'leader') this.#lead();
+    this.#hearing.speaks(this.#role !== 'follower', nowMs);
     this.#save();
     this.#deliver();
     const effects = this.#effects;
@@ -327,6 +340,7 @@ export class Raft {
   }
 
   #messageReceived(from: ReplicaId, message: RaftMessage, attachment: Uint8Array | null): void {
+    this.#hearing.heard(from, this.#nowMs);
     if (message.type === 'voteRequest') {
       this.#voteRequested(from, message, attachment);
       return;
@@ -590,6 +604,7 @@ export class Raft {
   }
 
   #membershipChanged(): void {
+    this.#hearing.membersAre(this.#memberships.current, this.#nowMs);
     if (this.#role === 'leader') this.#followMembership(this.#log.lastIndex);
     else if (this.#electionAtMs === null || !this.#mayCampaign()) this.#setElectionTimer();
     this.#effects.push({ type: 'membershipChanged', membership: this.#memberships.current });
