@@ -8,6 +8,7 @@ import { configPath } from '../context/config-file.ts';
 import { type ConnectionFlags, chooseTarget, type Target } from '../context/target.ts';
 import { formatAge } from '../output/age.ts';
 import type { Shell } from '../shell.ts';
+import { checkGroup, isLeaderless } from './group-checks.ts';
 
 export interface Check {
   readonly name: string;
@@ -43,8 +44,11 @@ export async function checkConnection(shell: Shell, flags: ConnectionFlags): Pro
     checks.push({ name: 'reach', result: 'ok', finding: `answers in ${tookMs} ms` });
     checks.push(...checkClock(answer, started + tookMs / 2));
     if (transport.certificate) checks.push(checkExpiry(transport.certificate.notAfterMs - shell.nowMs()));
-    const status = await client.status();
+    const group = await client.group().catch(withoutReplicas);
     checks.push({ name: 'token', result: 'ok', finding: 'is accepted' });
+    if (group !== null && isLeaderless(group)) return [...checks, ...checkGroup(group)];
+    const status = await client.status();
+    if (status.group) checks.push(...checkGroup(status.group)); // the leader knows more
     checks.push({
       name: 'version',
       result: status.software === shell.software ? 'ok' : 'warn',
@@ -67,6 +71,12 @@ export async function checkConnection(shell: Shell, flags: ConnectionFlags): Pro
     await client.close();
   }
   return checks;
+}
+
+/** An orchestrator whose log is elsewhere has none of its own. */
+function withoutReplicas(error: unknown): null {
+  if (error instanceof CodedError && error.code === 'not_found') return null;
+  throw error;
 }
 
 async function checkConfigMode(shell: Shell): Promise<Check[]> {
