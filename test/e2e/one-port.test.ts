@@ -27,6 +27,9 @@ interface Operation {
   readonly id: string;
 }
 
+/** Whoever joins has a token for that, and whoever is in a certificate. */
+const BY_TOKEN_OR_CERTIFICATE = ['join', 'renew', 'joinReplica', 'renewReplica', 'replicaSecrets', 'moveReplica'];
+
 async function operations(): Promise<Operation[]> {
   const { text } = await rawRequest(`${context.server}/openapi.json`, { caPem: context.caPem, token: context.token });
   const { paths } = JSON.parse(text) as { paths: Record<string, Record<string, { operationId?: string }>> };
@@ -51,7 +54,7 @@ test('a stranger gets health, the CA and the chance to join, and nothing else', 
     if (plain.status === 401 && wrong.status === 401) continue;
     answered.push(`${id} ${plain.status} ${codeOf(plain)}`.trim());
   }
-  expect(answered.sort()).toEqual(['getCa 200', 'health 200', 'join 400 invalid_request']);
+  expect(answered.sort()).toEqual(['getCa 200', 'health 200', 'join 400 invalid_request', 'joinReplica 400 invalid_request']);
 });
 
 test('no upgrade without a certificate', async () => {
@@ -61,7 +64,7 @@ test('no upgrade without a certificate', async () => {
     'sec-websocket-version': '13',
     'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
   };
-  for (const path of ['/mqtt', '/v1/streams/x1']) {
+  for (const path of ['/mqtt', '/peer', '/v1/streams/x1']) {
     const answer = await rawRequest(`${context.server}${path}`, { caPem: context.caPem, token: context.token, headers });
     expect([path, answer.status, codeOf(answer)]).toEqual([path, 401, 'certificate_refused']);
   }
@@ -71,7 +74,7 @@ test('a viewer sees everything and changes nothing', async () => {
   const viewer = await site.token('root', 'viewer');
   const refused: string[] = [];
   for (const { method, path, id } of await operations()) {
-    if (id === 'join' || id === 'renew') continue;
+    if (BY_TOKEN_OR_CERTIFICATE.includes(id)) continue;
     const reads = method === 'GET';
     const answer = await rawRequest(`${context.server}${path}`, {
       method,
