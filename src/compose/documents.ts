@@ -43,6 +43,8 @@ const profileSchema = z.object({
   labels: labelsSchema,
   position: z.optional(positionSchema),
   address: z.optional(z.string()),
+  /** What this machine's load is the mean of, by weight. */
+  load: z.optional(z.object({ cpu: z.number(), memory: z.number() })),
   cpu: z.optional(z.number()),
   memory: z.optional(z.number()),
 });

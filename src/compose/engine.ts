@@ -41,7 +41,7 @@ export async function composeEngine(
   const { profile, directory } = init;
   const runtimes = createRuntimes(clock, profile, directory, init.dockerHost);
   const detections = await Promise.all(runtimes.map(async (runtime) => ({ name: runtime.name, ...(await runtime.detect()) })));
-  const meter = new OsMeter({ directory });
+  const meter = new OsMeter({ directory, load: profile.load });
   const inventory = await meter.inventory();
   const driver = new EngineDriver(
     {

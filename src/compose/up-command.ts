@@ -30,6 +30,7 @@ interface Flags extends LogFlags {
   readonly label?: string[];
   readonly position?: string;
   readonly address?: string;
+  readonly load?: string;
   readonly cpu?: string;
   readonly memory?: string;
   readonly certificateLifetime?: string;
@@ -66,6 +67,7 @@ export function register(program: Command, shell: Shell): void {
     .option('--label <KEY=VALUE...>', 'labels that placement can ask for')
     .option('--position <LAT,LON>', 'where the machine stands, in degrees')
     .option('--address <ADDRESS>', 'where instances on this node are reached (default: found out)')
+    .option('--load <WEIGHTS>', 'what its load is: cpu, memory, or a mean such as cpu=2,memory=1 (default cpu)')
     .option('--cpu <CORES>', 'how much of it work may use (default: all)')
     .option('--memory <SIZE>', 'how much of it work may use (default: all)')
     .option('--certificate-lifetime <TIME>', 'of the certificates that this orchestrator signs (default 90d)')
@@ -118,6 +120,7 @@ async function runUp(flags: Flags, tokenFlag: string | undefined, shell: Shell):
       labels: flags.label && parseLabels(flags.label),
       position: flags.position === undefined ? undefined : parsePosition(flags.position),
       address: flags.address,
+      load: flags.load === undefined ? undefined : parseLoad(flags.load),
       cpu: flags.cpu === undefined ? undefined : amount(parseCores, flags.cpu, '--cpu'),
       memory: flags.memory === undefined ? undefined : amount(parseBytes, flags.memory, '--memory'),
       certificateLifetimeMs:
@@ -216,6 +219,21 @@ function amount(parse: (text: string) => number | null, text: string, flag: stri
   if (value === null || value <= 0)
     throw new CodedError('invalid_request', `${flag} ${text}: expected an amount such as 2, 512Mi or 90d`);
   return value;
+}
+
+function parseLoad(text: string): { cpu: number; memory: number } {
+  const weights = { cpu: 0, memory: 0 };
+  for (const part of text.split(',')) {
+    const [, name, weight = '1'] = /^(cpu|memory)(?:=(\d+(?:\.\d+)?))?$/.exec(part) ?? [];
+    if (name !== 'cpu' && name !== 'memory') throw badLoad(text);
+    weights[name] = Number(weight);
+  }
+  if (weights.cpu + weights.memory <= 0) throw badLoad(text);
+  return weights;
+}
+
+function badLoad(text: string): CodedError {
+  return new CodedError('invalid_request', `--load ${text}: expected cpu, memory, or weights such as cpu=2,memory=1`);
 }
 
 function parseLabels(words: readonly string[]): Record<string, string> {

@@ -53,6 +53,7 @@ export interface UpWishes {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly position?: Position | undefined;
   readonly address?: string | undefined;
+  readonly load?: Profile['load'];
   readonly cpu?: number | undefined;
   readonly memory?: number | undefined;
   readonly certificateLifetimeMs?: number | undefined;
@@ -150,6 +151,7 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     ...optional('broker', wishes.broker ?? known?.broker),
     ...optional('position', wishes.position ?? known?.position),
     ...optional('address', wishes.address ?? known?.address),
+    ...optional('load', wishes.load ?? known?.load),
     ...optional('cpu', wishes.cpu ?? known?.cpu),
     ...optional('memory', wishes.memory ?? known?.memory),
   };

@@ -1,6 +1,6 @@
 import { tmpdir, totalmem } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { loadBetween, OsMeter, parseCpuTimes, usableMemoryBytes } from './os-meter.ts';
+import { loadBetween, memoryUseIn, OsMeter, parseCpuTimes, usableMemoryBytes } from './os-meter.ts';
 
 describe('os meter', () => {
   it('takes stock of this machine', async () => {
@@ -39,4 +39,13 @@ describe('os meter', () => {
     expect(usableMemoryBytes(1000, 2 ** 63)).toBe(1000);
     expect(usableMemoryBytes(1000, 400)).toBe(400);
   });
+});
+
+it('weighs memory in where it is asked to', () => {
+  const meminfo = 'MemTotal:       1000 kB\nMemFree:         100 kB\nMemAvailable:    250 kB\n';
+  expect(memoryUseIn(meminfo)).toBe(0.75);
+  expect(memoryUseIn('nothing')).toBe(0);
+  const ofMemory = new OsMeter({ directory: '/', load: { cpu: 0, memory: 1 } }).load();
+  expect(ofMemory).toBeGreaterThan(0);
+  expect(ofMemory).toBeLessThan(1);
 });

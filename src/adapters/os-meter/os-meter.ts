@@ -12,6 +12,14 @@ export interface CpuTimes {
   readonly totalTicks: number;
 }
 
+/** What the load of the machine is the mean of, by weight: CPU alone, memory alone, or both (Messina, section 4.1). */
+export interface LoadWeights {
+  readonly cpu: number;
+  readonly memory: number;
+}
+
+export const CPU_ONLY: LoadWeights = { cpu: 1, memory: 0 };
+
 const NONE: CpuTimes = { busyTicks: 0, totalTicks: 0 };
 
 /** As Docker and OCI images name them (GOARCH), where Node says otherwise. */
@@ -19,11 +27,13 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '3
 
 export class OsMeter implements Meter {
   readonly #directory: string;
+  readonly #weights: LoadWeights;
   #last = readCpuTimes();
 
   /** Disk is that of the file system where `directory` lies. */
-  constructor(init: { readonly directory: string }) {
+  constructor(init: { readonly directory: string; readonly load?: LoadWeights | undefined }) {
     this.#directory = init.directory;
+    this.#weights = init.load ?? CPU_ONLY;
   }
 
   async inventory(): Promise<MachineInventory> {
@@ -42,7 +52,9 @@ export class OsMeter implements Meter {
     const now = readCpuTimes();
     const load = loadBetween(this.#last, now);
     this.#last = now;
-    return load;
+    const { cpu, memory } = this.#weights;
+    if (memory === 0) return load; // the other file is not read then
+    return (cpu * load + memory * readMemoryUse()) / (cpu + memory);
   }
 }
 
@@ -66,6 +78,21 @@ export function loadBetween(before: CpuTimes, after: CpuTimes): number {
   if (totalTicks <= 0) return 0;
   // iowait may run backwards (proc(5)), and so take the difference out of bounds.
   return Math.min(1, Math.max(0, (after.busyTicks - before.busyTicks) / totalTicks));
+}
+
+/** 0 to 1: what the kernel could not give to something new without swapping (proc(5), MemAvailable); 0 where it does not say. */
+export function memoryUseIn(meminfo: string): number {
+  const amount = (name: string) => Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? Number.NaN);
+  const use = 1 - amount('MemAvailable') / amount('MemTotal');
+  return Number.isFinite(use) ? Math.min(1, Math.max(0, use)) : 0;
+}
+
+function readMemoryUse(): number {
+  try {
+    return memoryUseIn(readFileSync('/proc/meminfo', 'utf8'));
+  } catch {
+    return 0;
+  }
 }
 
 function readCpuTimes(): CpuTimes {
