@@ -22,6 +22,8 @@ const OWN_PATHS = new Set([
 ]);
 /** How long a gateway tries to come to lead: some elections, with back-off where several try at once. */
 const LEAD_PATIENCE_MS = 8_000;
+/** How long a request waits for the end of an election. */
+const ELECTION_PATIENCE_MS = 1_000;
 /** How long a reader waits for what the others see. */
 const GATHER_MS = 300;
 /** While a stream is open at a replica that does not lead, the others are asked this often. */
@@ -69,7 +71,7 @@ export class RequestGate {
   #takeElsewhere(request: IncomingMessage, response: ServerResponse): void {
     const { replication, forwarding } = this.#components;
     if (replication.leader) forwarding.forward(request, response, replication.leader);
-    else if (this.#leadership === 'standing') refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
+    else if (this.#leadership === 'standing') void this.#serveAfterElection(request, response);
     else void this.#serveOnDemand(request, response);
   }
 
@@ -87,6 +89,16 @@ export class RequestGate {
   close(): void {
     this.#cancelGathering?.();
     this.groupChanged();
+  }
+
+  /** Elections end soon: whoever asks in the midst of one is not sent away for that. */
+  async #serveAfterElection(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { driver, replication } = this.#components;
+    const isSettled = () => driver.core.leads || replication.leader !== null;
+    if (replication.view().quorum) await this.#until(isSettled, ELECTION_PATIENCE_MS);
+    if (response.destroyed) return;
+    if (isSettled()) this.take(request, response);
+    else refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
   }
 
   async #serveOnDemand(request: IncomingMessage, response: ServerResponse): Promise<void> {

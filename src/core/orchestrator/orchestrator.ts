@@ -35,7 +35,7 @@ import type { Hash } from './decision-chain.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { Placer } from './placer.ts';
-import { reconcileService, UNSEEN_AFTER_TAKEOVER_MS, UNSEEN_LOST_AFTER_MS } from './reconcile.ts';
+import { reconcileService, UNSEEN_LOST_AFTER_MS, unseenAfterTakeoverMs } from './reconcile.ts';
 import { OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
 import { isSilent, type ViewContext } from './views.ts';
@@ -309,7 +309,7 @@ export class Orchestrator {
       this.#forgetObserved();
       this.#beginToObserve();
     }
-    this.#unseenLostAfterMs = this.#hasFollowed ? UNSEEN_AFTER_TAKEOVER_MS : UNSEEN_LOST_AFTER_MS;
+    this.#unseenLostAfterMs = this.#hasFollowed ? unseenAfterTakeoverMs(this.#state.members.size) : UNSEEN_LOST_AFTER_MS;
     if (this.#state.epoch === '') this.#propose({ type: 'initialise', epoch: this.#init.epoch, name: this.#init.name });
     const { replica } = this.#init;
     if (replica && this.#state.replicas.size === 0) this.#propose({ type: 'foundGroup', replica });

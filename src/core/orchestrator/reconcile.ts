@@ -34,8 +34,13 @@ export const LOST_AFTER_MS = { node: 4_000, cluster: 60_000 } as const;
  * its pauses between dials have grown (to some 22 s at most), and that is not its fault.
  */
 export const UNSEEN_LOST_AFTER_MS = 30_000;
-/** The same after one replica took over from another: children lost their links just now, and dial anew at once. */
-export const UNSEEN_AFTER_TAKEOVER_MS = 8_000;
+/**
+ * The same after one replica took over from another: children dial anew at once, when they notice. One that died without
+ * a word is missed after 5 s, and each child takes the new leader some 10 ms of handshake.
+ */
+export function unseenAfterTakeoverMs(children: number): number {
+  return 10_000 + 20 * children;
+}
 
 /** Where an instance could go; null with the reasons kept by the caller. */
 export type FindPlace = (
