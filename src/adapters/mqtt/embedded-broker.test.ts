@@ -42,12 +42,16 @@ beforeEach(async () => {
     warn: (message, details) => warnings.push(`${message}: ${JSON.stringify(details)}`),
     keepsName: (peer) => peer.certificateFingerprint !== replaced,
   });
-  await broker.open({
+  await serve();
+  port = await BrokerPort.open(broker, certificates);
+});
+
+function serve(): Promise<void> {
+  return broker.open({
     received: (child, message) => parent.push(`${child} ${message.type} ${message.session}`),
     closed: (child) => parent.push(`${child} closed`),
   });
-  port = await BrokerPort.open(broker, certificates);
-});
+}
 
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();
@@ -257,6 +261,20 @@ it('notices at both ends when a network swallows everything', async () => {
   expect(closed).toContain('stopped answering');
   await own.heard.until(2, (event) => event === 'opened');
 });
+
+it('ends, and serves again, also where a network swallows the end of its links', async () => {
+  const proxy = await TcpProxy.open(() => port.number);
+  closers.push(() => proxy.close());
+  const cutOff = await node(n1, 'n1', proxy.port);
+  cutOff.uplink.send(hello('s1'));
+  await parent.until(1);
+  proxy.silence();
+  await broker.close();
+  await serve();
+  const { uplink } = await node(n1, 'n1');
+  uplink.send(hello('s2'));
+  await parent.until(1, (event) => event.includes('s2'));
+}, 10_000);
 
 it('survives noise instead of MQTT', async () => {
   const own = await node(n1, 'n1');

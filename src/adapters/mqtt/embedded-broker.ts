@@ -141,8 +141,11 @@ export class EmbeddedBroker implements Downlink {
     this.#aedes = null;
     this.#listener = null;
     if (aedes === null) return;
-    await new Promise<void>((resolve) => aedes.close(resolve));
+    const closed = new Promise<void>((resolve) => aedes.close(resolve));
+    await Promise.race([closed, delay(LAST_WORD_MS, undefined, { ref: false })]);
+    // Whoever is behind a link that was cut takes no part in its end, and must not keep this one from serving again.
     for (const webSocket of this.#sockets.clients) webSocket.terminate();
+    await closed;
     this.#sockets.close();
     for (const child of this.#order.endAll()) this.#links.delete(child);
   }
