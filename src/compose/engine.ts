@@ -13,8 +13,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { LogQuery, Runtime } from '../ports/runtime.ts';
 import type { Store } from '../ports/store.ts';
-import type { Profile } from './documents.ts';
 import { ownAddress } from './listen.ts';
+import type { Profile } from './profile.ts';
 import { systemRandom } from './random.ts';
 
 export interface EngineParts {

@@ -2,7 +2,7 @@
 import { networkInterfaces } from 'node:os';
 import { CodedError } from '../core/model/errors.ts';
 import type { Membership } from '../core/raft/membership.ts';
-import type { Profile } from './documents.ts';
+import type { Profile } from './profile.ts';
 
 /** `HOST:PORT`, `:PORT` or `[::]:PORT`. Throws `invalid_request`. */
 export function parseListen(text: string): { host: string; port: number } {

@@ -15,8 +15,8 @@ import type { Logger } from '../ports/logger.ts';
 import type { LogQuery } from '../ports/runtime.ts';
 import type { Store } from '../ports/store.ts';
 import type { Uplink } from '../ports/uplink.ts';
-import type { Profile } from './documents.ts';
 import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
+import type { Profile } from './profile.ts';
 import { systemRandom } from './random.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
 

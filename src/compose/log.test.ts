@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkLog, checkShared, parseLogFlags, readAccess, settleLog } from './log.ts';
+import { checkLog, checkShared, readAccess } from './log.ts';
+import { parseLogFlags, settleLog } from './log-settings.ts';
 
 const log = 'etcds://etcd-1:2379,etcd-2:2379/root';
 

@@ -14,7 +14,8 @@ import { Renewal } from '../node/renewal.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
-import { readParentUrls, readProfile, readText, writeParentUrls, writeProfile, writeText } from './documents.ts';
+import { readParentUrls, readText, writeParentUrls, writeText } from './documents.ts';
+import { readProfile, writeProfile } from './profile.ts';
 import { systemRandom } from './random.ts';
 
 const KEY = 'member-key.pem';

@@ -14,8 +14,8 @@ import { CodedError } from '../core/model/errors.ts';
 import { encodeCommand } from '../core/orchestrator/commands.ts';
 import type { RestoredReplica } from '../core/raft/contract.ts';
 import { decodeMembership, encodeMembership, type Membership } from '../core/raft/membership.ts';
-import { type Profile, readProfile, writeProfile } from './documents.ts';
 import { groupOf } from './listen.ts';
+import { type Profile, readProfile, writeProfile } from './profile.ts';
 import { readCaKey, readReplicaKey } from './replica-identity.ts';
 
 export interface Recovery {

@@ -11,7 +11,7 @@ import { CodedError } from '../core/model/errors.ts';
 import { LEADERSHIPS, type Leadership, parseReplicaRole, REPLICA_ROLES, type ReplicaRole } from '../core/model/replicas.ts';
 import { PLACEMENT_POLICIES, type PlacementPolicyName, type Position } from '../core/model/service.ts';
 import { parsePublicUrl } from './listen.ts';
-import { type LogFlags, parseLogFlags } from './log.ts';
+import { type LogFlags, parseLogFlags } from './log-settings.ts';
 import { DEFAULT_LISTEN, type RunningNode, up } from './up.ts';
 
 interface Flags extends LogFlags {

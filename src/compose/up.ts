@@ -17,12 +17,13 @@ import { parseToken } from '../core/model/token.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
-import { type Profile, readProfile, writeProfile } from './documents.ts';
 import { composeEngine, type EngineParts, serveStreams } from './engine.ts';
 import { parseListen, portUrl } from './listen.ts';
-import { checkLog, checkShared, type LogSettings, settleLog } from './log.ts';
+import { checkLog, checkShared } from './log.ts';
+import { type LogSettings, settleLog } from './log-settings.ts';
 import { join, type Membership, openMembership } from './membership.ts';
 import { allowOptimiser } from './optimiser.ts';
+import { type Profile, readProfile, writeProfile } from './profile.ts';
 import { keepJoined, readReplicaKey, replicaIdOf } from './replica-identity.ts';
 
 export const DEFAULT_LISTEN = '0.0.0.0:7443';

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FileStore } from '../../src/adapters/file-store/store.ts';
-import { readProfile } from '../../src/compose/documents.ts';
+import { readProfile } from '../../src/compose/profile.ts';
 import type { InstanceView } from '../../src/core/model/views.ts';
 import { type Deployment, startDeployment } from '../rig/deployment.ts';
 import { type DockerRig, startDockerRig } from '../rig/docker.ts';

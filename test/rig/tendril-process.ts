@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { FileStore } from '../../src/adapters/file-store/store.ts';
 import { findProcesses, signalProcess } from '../../src/adapters/native/proc.ts';
-import { readProfile } from '../../src/compose/documents.ts';
+import { readProfile } from '../../src/compose/profile.ts';
 import type { Place } from './network.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 import { until } from './until.ts';

@@ -1,7 +1,8 @@
 /** `tendril doctor` */
 import type { Command } from 'commander';
 import type { ConnectionFlags } from '../context/target.ts';
-import { type Check, checkConnection } from '../doctor/connection-checks.ts';
+import type { Check } from '../doctor/check.ts';
+import { checkConnection } from '../doctor/connection-checks.ts';
 import { checkMachine } from '../doctor/machine-checks.ts';
 import { Exit } from '../exit-codes.ts';
 import { type Painter, painter } from '../output/painter.ts';

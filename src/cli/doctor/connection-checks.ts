@@ -8,14 +8,8 @@ import { configPath } from '../context/config-file.ts';
 import { type ConnectionFlags, chooseTarget, type Target } from '../context/target.ts';
 import { formatAge } from '../output/age.ts';
 import type { Shell } from '../shell.ts';
+import type { Check } from './check.ts';
 import { checkGroup, isLeaderless } from './group-checks.ts';
-
-export interface Check {
-  readonly name: string;
-  readonly result: 'ok' | 'warn' | 'fail';
-  readonly finding: string;
-  readonly advice?: string | undefined;
-}
 
 const DAY_MS = 86_400_000;
 /** Certificates renew themselves at two thirds of their life; one that is this old has missed several tries. */

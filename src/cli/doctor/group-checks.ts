@@ -1,7 +1,7 @@
 /** What `tendril doctor` finds about the replicas of an orchestrator: the view of the one that answered, the leader if there is one. */
 import { limits } from '../../core/base/limits.ts';
 import type { GroupView, ReplicaView } from '../../core/model/replicas.ts';
-import type { Check } from './connection-checks.ts';
+import type { Check } from './check.ts';
 
 export function isLeaderless({ leader, paused }: GroupView): boolean {
   return leader === null && !paused;

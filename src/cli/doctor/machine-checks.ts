@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { readableBytes } from '../output/amounts.ts';
 import type { Shell } from '../shell.ts';
-import type { Check } from './connection-checks.ts';
+import type { Check } from './check.ts';
 
 const NODE_MAJOR_MIN = 20;
 const PROBE_TIMEOUT_MS = 3_000;
