@@ -180,3 +180,21 @@ it('decides on demand within two and a half round trips and three syncs', async 
   // Own term; vote; entry. Ask and vote, entry and agreement, and the word that it is committed.
   expect(wire.clock.nowMs() - beganAtMs).toBe(3 * syncMs + 5 * HOP_MS);
 });
+
+it('is restored before it is given what follows, also when the disk has finished both at once (L3)', async () => {
+  const wire = new Wire();
+  const disk = new MemoryDisk(wire.clock);
+  disk.syncMs = 10;
+  const follower = new Running(wire, 'r2', disk);
+  await until(wire, () => wire.listeners.has('r2'), 'it is open');
+  const texts = Buffer.from(JSON.stringify(['one', 'two']));
+  const head = { index: 2, term: 1, membership: MEMBERSHIP, bytes: texts.length };
+  const heard = (from: ReplicaId, message: RaftMessage) => wire.listeners.get('r2')?.received(from, wire.frames.encode(message));
+  const append = { type: 'append', term: 2, round: 0, sentAtMs: 0, electionTimeoutMs: 150, pause: false } as const;
+  const entries = [{ index: 3, term: 2, kind: 'data', data: Buffer.from('three') }] as const;
+  heard('r1', { type: 'snapshotPiece', term: 1, head, piece: 0, data: texts });
+  heard('r3', { ...append, previousIndex: 2, previousTerm: 1, entries, commit: 2 });
+  heard('r3', { ...append, previousIndex: 3, previousTerm: 2, entries: [], commit: 3 });
+  await until(wire, () => follower.index === 3, 'it has all');
+  expect(follower.texts).toEqual(['one', 'two', 'three']);
+});

@@ -18,6 +18,7 @@ import { Awaited } from './awaited.ts';
 import type { RaftLogComponents } from './raft-log-components.ts';
 import { ReplicaLeadership } from './replica-leadership.ts';
 import { WakeTimer } from './wake-timer.ts';
+import { WriteOrder } from './write-order.ts';
 
 const CLOSED = 'the log is closed';
 
@@ -36,14 +37,9 @@ export class RaftLog implements Log {
   #isClosing = false;
   /** Why nothing more is taken; null while it is. */
   #ended: string | null = null;
-  #durable = 0;
-  /** The last write that was asked for. */
-  #lastWritten = 0;
-  /** ... and with proposals in it. */
+  readonly #order: WriteOrder;
+  /** The last write with proposals in it. */
   #lastProposedWrite = 0;
-  /** Messages that wait for a write, in the order of their writes. */
-  #held: Extract<RaftEffect, { type: 'send' }>[] = [];
-  readonly #writing = new Set<Promise<void>>();
   /** The last index delivered. */
   #index = 0;
   readonly #leadership: ReplicaLeadership;
@@ -59,6 +55,11 @@ export class RaftLog implements Log {
     this.#components = components;
     this.#init = init;
     this.#leadership = new ReplicaLeadership(init);
+    this.#order = new WriteOrder({
+      send: (to, message) => this.#send(to, message),
+      durable: (write) => this.#take({ type: 'persisted', write }),
+      failed: (error) => this.#fail(error),
+    });
     this.#timer = new WakeTimer(
       components.clock,
       () => this.#raft?.wakeAtMs ?? null,
@@ -93,7 +94,7 @@ export class RaftLog implements Log {
       received: (peer, frame) => this.#received(peer, frame),
       disconnected: (peer) => this.#connectionChanged({ type: 'peerDisconnected', peer }),
     });
-    link.setPeers(this.#raft.status.membership);
+    link.setPeers(this.#raft.status.peers);
     if (isOnlyVoter(this.#raft.status.membership, this.#init.id)) {
       // Nobody else knows more: it leads by itself, and has then delivered all there is.
       const leads = new Promise<void>((resolve) => {
@@ -171,7 +172,7 @@ export class RaftLog implements Log {
     const head = raft.headAt(index, snapshot.length);
     if (head === null) return; // one that reaches as far is there
     const keepFromIndex = raft.tailStart(index);
-    await this.#write(() => this.#components.storage.takeSnapshot(head, snapshot, keepFromIndex));
+    await this.#order.also(() => this.#components.storage.takeSnapshot(head, snapshot, keepFromIndex));
     this.#take({ type: 'snapshotTaken', head });
   }
 
@@ -179,13 +180,13 @@ export class RaftLog implements Log {
     this.#isClosing = true;
     for (const { proposal } of this.#proposed.takeAll()) this.#drop(proposal, CLOSED);
     // What is being written is delivered if that is all it takes; of the rest nobody here will hear.
-    await Promise.allSettled(this.#writing);
+    await this.#order.idle();
     this.#end(CLOSED);
     for (const proposal of this.#underWay) this.#drop(proposal, CLOSED, 'unknown');
     this.#underWay.clear();
     this.#timer.cancel();
     await this.#components.link.close();
-    await Promise.allSettled(this.#writing);
+    await this.#order.idle();
     await this.#components.storage.close();
   }
 
@@ -233,7 +234,7 @@ export class RaftLog implements Log {
       for (let input = this.#next(); input !== null; input = this.#next()) {
         for (const effect of raft.step(this.#components.clock.elapsedMs(), input)) this.#carryOut(effect);
         if (this.#ended !== null) return;
-        if (input.type === 'proposed') this.#lastProposedWrite = this.#lastWritten;
+        if (input.type === 'proposed') this.#lastProposedWrite = this.#order.asked;
       }
       this.#timer.set();
     } finally {
@@ -243,30 +244,29 @@ export class RaftLog implements Log {
 
   #next(): RaftInput | null {
     const input = this.#queue.shift();
-    if (input !== undefined || this.#proposed.size === 0 || this.#durable < this.#lastProposedWrite) return input ?? null;
+    if (input !== undefined || this.#proposed.size === 0 || this.#order.durable < this.#lastProposedWrite) return input ?? null;
     const proposals = this.#proposed.takeBatch();
     for (const { proposal } of proposals) this.#underWay.add(proposal);
     return { type: 'proposed', proposals };
   }
 
   #carryOut(effect: RaftEffect): void {
-    const { storage, link } = this.#components;
+    const { storage } = this.#components;
     switch (effect.type) {
       case 'persist':
-        this.#persisted(effect.write, () => storage.persist(effect.hard, effect.entries));
+        this.#order.write(effect.write, () => storage.persist(effect.hard, effect.entries));
         return;
       case 'send':
-        if (effect.after <= this.#durable) this.#send(effect.to, effect.message);
-        else this.#held.push(effect);
+        this.#order.send(effect);
         return;
       case 'sendPiece':
         this.#sendPiece(effect);
         return;
       case 'keepPiece':
-        this.#persisted(effect.write, () => storage.keepPiece(effect.head, effect.piece, effect.data));
+        this.#order.write(effect.write, () => storage.keepPiece(effect.head, effect.piece, effect.data));
         return;
       case 'adoptSnapshot':
-        this.#persisted(effect.write, async () => {
+        this.#order.write(effect.write, async () => {
           const content = await storage.adoptSnapshot(effect.head);
           if (this.#ended !== null) return;
           this.#index = effect.head.index;
@@ -293,37 +293,21 @@ export class RaftLog implements Log {
         this.#leadEarly();
         return;
       case 'membershipChanged':
-        link.setPeers(effect.membership);
         this.#components.membershipChanged(effect.membership);
+        return;
+      case 'peersChanged':
+        this.#setPeers();
         return;
       default:
         unreachable(effect);
     }
   }
 
-  /** The storage keeps the order (T1), and lets writes that wait share a sync. */
-  #write(work: () => Promise<void>): Promise<void> {
-    const write = work();
-    this.#writing.add(write);
-    write.catch((error: unknown) => this.#fail(error)).finally(() => this.#writing.delete(write));
-    return write;
-  }
-
-  #persisted(write: number, work: () => Promise<void>): void {
-    this.#lastWritten = write;
-    this.#write(work).then(
-      () => this.#isDurable(write),
-      () => undefined, // #write has told of it
-    );
-  }
-
-  #isDurable(write: number): void {
-    if (this.#ended !== null) return;
-    this.#durable = write;
-    const ready = this.#held.filter(({ after }) => after <= write);
-    this.#held = this.#held.filter(({ after }) => after > write);
-    for (const { to, message } of ready) this.#send(to, message);
-    this.#take({ type: 'persisted', write });
+  /** Whoever is led by one that its own log does not know has an old log: it keeps whom it was told of, or would cut off its leader. */
+  #setPeers(): void {
+    const { peers } = must(this.#raft, 'an open log').status;
+    const { otherLeader } = this.#leadership;
+    if (otherLeader === null || peers.some(({ id }) => id === otherLeader)) this.#components.link.setPeers(peers);
   }
 
   #send(to: ReplicaId, message: PeerMessage): void {
@@ -358,6 +342,7 @@ export class RaftLog implements Log {
     for (const vote of votes) this.#told(vote);
     const voters = votes.map(({ voter }) => voter);
     if (!this.#leadership.changed(term, leader, voters)) return;
+    this.#setPeers();
     this.#tellLeadership();
     this.#leadEarly();
   }

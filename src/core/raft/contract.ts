@@ -90,7 +90,9 @@ export type RaftEffect =
     }
   /** On demand: a vote that came after the election was won; what it tells counts all the same. */
   | { readonly type: 'lateVote'; readonly vote: GrantedVote }
-  | { readonly type: 'membershipChanged'; readonly membership: Membership };
+  | { readonly type: 'membershipChanged'; readonly membership: Membership }
+  /** Whom to be connected with: the members, and those who are members as long as a change is not committed. */
+  | { readonly type: 'peersChanged'; readonly peers: Membership };
 
 export interface CommittedEntry extends RaftEntry {
   readonly proposal?: number;

@@ -105,6 +105,19 @@ export class MembershipHistory {
     return (this.#history.at(-2) ?? must(this.#history.at(-1), 'a membership')).membership;
   }
 
+  /**
+   * All who belong to any membership that may yet count: what is not committed may be taken back, and the leader that
+   * takes it back may be one whom it removed.
+   */
+  since(commit: number): Membership {
+    if (this.changedAt <= commit) return this.current;
+    const first = this.#history.findLastIndex(({ index }) => index <= commit);
+    const byId = new Map(
+      this.#history.slice(Math.max(0, first)).flatMap(({ membership }) => membership.map((one) => [one.id, one])),
+    );
+    return [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
   at(index: number): Membership {
     return must(
       this.#history.findLast((entry) => entry.index <= index),

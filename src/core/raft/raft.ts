@@ -49,6 +49,8 @@ export interface RaftStatus {
   readonly commit: number;
   readonly lastIndex: number;
   readonly membership: Membership;
+  /** Its members, and those of memberships that may come back. */
+  readonly peers: Membership;
   /** On the leader: the last index that each other replica is known to have. */
   readonly matched: ReadonlyMap<ReplicaId, number>;
   /** Others that do not answer, as far as this replica asks them: as the leader, or while it looks for votes. */
@@ -67,6 +69,7 @@ export class Raft {
   readonly #random: Random;
   readonly #log: EntryLog;
   readonly #memberships: MembershipHistory;
+  #peers: Membership;
   #snapshot: SnapshotHead | null;
 
   #hard: HardState;
@@ -126,6 +129,7 @@ export class Raft {
     this.#snapshot = snapshot;
     this.#hard = hard;
     this.#commit = this.#delivered = snapshot?.index ?? 0;
+    this.#peers = this.#memberships.since(this.#commit);
     this.#durable = this.#log.lastIndex;
     this.#electionTimeoutMs = init.electionTimeoutMinMs;
   }
@@ -139,6 +143,7 @@ export class Raft {
       commit: this.#commit,
       lastIndex: this.#log.lastIndex,
       membership: this.#memberships.current,
+      peers: this.#peers,
       matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
       silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, SILENT_TIMEOUTS * this.#electionTimeoutMs),
     };
@@ -179,6 +184,7 @@ export class Raft {
     this.#take(input);
     if (this.#role === 'leader') this.#lead();
     this.#hearing.speaks(this.#role !== 'follower', nowMs);
+    this.#tellPeers();
     this.#save();
     this.#deliver();
     const effects = this.#effects;
@@ -404,6 +410,15 @@ export class Raft {
       this.#failedCampaigns = 0;
     }
     if (before.term !== term || before.leader !== leader) this.#tellLeader([]);
+  }
+
+  #tellPeers(): void {
+    const peers = this.#memberships.since(this.#commit);
+    if (peers === this.#peers) return;
+    const isSame = peers.length === this.#peers.length && peers.every((peer, at) => peer === this.#peers[at]);
+    this.#peers = peers;
+    if (isSame) return;
+    this.#effects.push({ type: 'peersChanged', peers });
   }
 
   #tellLeader(votes: readonly GrantedVote[]): void {

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { Prng } from '../base/prng.ts';
 import type { RaftInit, RaftInput } from './contract.ts';
-import type { Replica } from './membership.ts';
+import { encodeMembership, type Replica } from './membership.ts';
 import type { RaftEntry, RaftMessage } from './messages.ts';
 import { Raft } from './raft.ts';
 
@@ -67,4 +67,26 @@ it('stays silent when a heartbeat comes after the last word of its leader', () =
   received(append(false));
   expect(raft.status.isPaused).toBe(true);
   expect(raft.wakeAtMs).toBeNull();
+});
+
+it('keeps in touch with whom a change removes, until that is committed: the next leader may be one of them', () => {
+  const { raft, received } = follower();
+  const names = () => raft.status.peers.map(({ id }) => id).join(' ');
+  const without = MEMBERSHIP.filter(({ id }) => id !== 'c');
+  const change: RaftEntry = { index: 6, term: 1, kind: 'membership', data: encodeMembership(without) };
+  const append = {
+    type: 'append',
+    previousTerm: 1,
+    commit: 5,
+    round: 0,
+    sentAtMs: 0,
+    electionTimeoutMs: 100,
+    pause: false,
+  } as const;
+  received({ ...append, term: 1, previousIndex: 5, entries: [change] });
+  expect(raft.status.membership).toHaveLength(2);
+  expect(names()).toBe('a b c');
+  const told = received({ ...append, term: 1, previousIndex: 6, entries: [], commit: 6 });
+  expect(told).toContainEqual({ type: 'peersChanged', peers: without });
+  expect(names()).toBe('a b');
 });
