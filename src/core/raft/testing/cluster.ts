@@ -218,8 +218,19 @@ export class Cluster {
       if (isAsleep) member.clock.sleep(ms);
       member.isStopped = member.isAsleep = false;
       for (const happens of member.waiting.splice(0)) happens();
+      if (isAsleep) this.#lostTouch(member);
       this.#wake(member);
     });
+  }
+
+  /** What was on the way to it is lost, so its connections have ended, and others begin. */
+  #lostTouch(member: Member): void {
+    for (const other of this.members.values()) {
+      if (other === member) continue;
+      this.disconnect(member, other.id);
+      this.disconnect(other, member.id);
+      this.after(this.random.next() * 20, () => this.connect(member, other));
+    }
   }
 
   /** Both are told, as of a connection. */

@@ -172,6 +172,8 @@ export function act(cluster: Cluster, random: Random, deed: DeedName): void {
 }
 
 function changeReplicas(cluster: Cluster, random: Random, leader: Member, deed: DeedName): void {
+  // What waits at one that is stopped would be done in a world that has changed since.
+  if (leader.isStopped) return;
   const membership = must(leader.status, 'a leader').membership;
   const any = pick(random, membership).id;
   const change = changeOf(cluster, deed, any, leader.id);

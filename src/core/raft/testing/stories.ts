@@ -12,8 +12,8 @@ import { CALM_NETWORK } from './network.ts';
 import { settle } from './settle.ts';
 import { withLimits } from './small-limits.ts';
 
-/** Gateways that get in each other's way take a few back-offs. */
-const DECIDED_WITHIN_MS = 15_000;
+/** Gateways that get in each other's way take a few back-offs, each some ten times as long as an answer takes. */
+const DECIDED_WITHIN_MS = 60_000;
 
 type Print = ((line: string) => void) | null;
 
