@@ -1,13 +1,12 @@
 /**
  * The disk of a simulated machine: the memory log and store of one machine share it, and it survives what
  * they do not. A write becomes durable when its sync ends, `syncMs` later, one sync after the other; a crash
- * before that loses it, or, as with a real disk, may keep the first few of what was under way.
+ * before that loses it, or, as with a real disk, may keep the first few of what was under way, or tear one.
  */
-import { integerBetween, type Random } from '../../core/base/prng.ts';
+import { chance, integerBetween, type Random } from '../../core/base/prng.ts';
 import type { CodedError } from '../../core/model/errors.ts';
-import type { HardState } from '../../core/raft/contract.ts';
-import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
 import type { Clock } from '../../ports/clock.ts';
+import { damagedRecord, NO_RAFT, type RaftContent, tear } from './raft-content.ts';
 
 export interface StoredSnapshot {
   readonly content: Uint8Array;
@@ -22,14 +21,6 @@ export interface DiskContent {
   readonly documents: Map<string, Uint8Array>;
 }
 
-/** What a Raft replica keeps (raft-storage.ts), each entry sealed by a checksum. */
-export interface RaftContent {
-  hard: HardState;
-  snapshot: { readonly head: SnapshotHead; readonly content: Uint8Array } | null;
-  firstIndex: number;
-  entries: readonly { readonly entry: RaftEntry; readonly checksum: number }[];
-}
-
 interface PendingWrite {
   readonly apply: (content: DiskContent) => void;
 }
@@ -38,7 +29,7 @@ export class MemoryDisk {
   readonly content: DiskContent = {
     snapshot: null,
     entries: [],
-    raft: { hard: { term: 0, votedFor: null }, snapshot: null, firstIndex: 1, entries: [] },
+    raft: { ...NO_RAFT },
     documents: new Map(),
   };
   /** How long one sync takes. */
@@ -47,6 +38,8 @@ export class MemoryDisk {
   failure: CodedError | null = null;
   /** Writes that became durable: an idle machine adds none. */
   syncs = 0;
+  /** Writes that were torn, and found to be. */
+  tornWrites = 0;
   /** The log that has it open, so that a second one is refused. */
   logOwner: object | null = null;
 
@@ -54,6 +47,8 @@ export class MemoryDisk {
   #pending: PendingWrite[] = [];
   #busyUntilMs = 0;
   #life = 0;
+  /** What was there before a write that was torn. */
+  #beforeTear: RaftContent | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -66,15 +61,34 @@ export class MemoryDisk {
 
   /**
    * Kills the machine's processes: none of their callbacks comes any more. Of the writes under way a random
-   * first part survives when `random` is given, else none.
+   * first part survives when `random` is given, else none; with `tearRate` the next one may be torn.
    */
-  crash(random?: Random): void {
+  crash(random?: Random, tearRate = 0): void {
     const survivors = random ? integerBetween(random, 0, this.#pending.length) : 0;
     for (const write of this.#pending.slice(0, survivors)) write.apply(this.content);
+    const next = this.#pending[survivors];
+    if (random && next && chance(random, tearRate)) this.#tear(next, random);
     this.#pending = [];
     this.#busyUntilMs = 0;
     this.#life += 1;
     this.logOwner = null;
+  }
+
+  #tear({ apply }: PendingWrite, random: Random): void {
+    const before = { ...this.content.raft };
+    apply(this.content);
+    if (tear(this.content.raft, before, random)) this.#beforeTear = before;
+  }
+
+  /** At the start: a torn write is found by its checksum, and the disk is as it was before it. What it says is damaged otherwise; null: nothing. */
+  recover(): string | null {
+    const { raft } = this.content;
+    const damage = damagedRecord(raft);
+    if (damage === null || this.#beforeTear === null) return damage;
+    Object.assign(raft, this.#beforeTear);
+    this.#beforeTear = null;
+    this.tornWrites += 1;
+    return damagedRecord(raft);
   }
 
   isCurrent(life: number): boolean {

@@ -2,14 +2,14 @@
  * What a replica of the log keeps, on a simulated disk: T1 to T3 of src/ports/raft-storage.ts, in the way of the real
  * one (group commit, nothing after a failed write). It moves only with its disk's clock; on a crash it falls silent.
  */
-import { crc32 } from 'node:zlib';
 import { assert, must } from '../../core/base/assert.ts';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { HardState, RestoredReplica } from '../../core/raft/contract.ts';
 import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
 import type { RaftStorage } from '../../ports/raft-storage.ts';
-import type { DiskAttachment, MemoryDisk, RaftContent } from './disk.ts';
+import type { DiskAttachment, MemoryDisk } from './disk.ts';
+import { type RaftContent, sealEntry, sealHard, sealSnapshot } from './raft-content.ts';
 
 interface Waiting {
   readonly apply: (content: RaftContent) => void;
@@ -36,28 +36,33 @@ export class MemoryRaftStorage implements RaftStorage {
     disk.logOwner = this;
     return new Promise((resolve, reject) => {
       this.#disk.defer(() => {
-        try {
-          const { hard, snapshot, firstIndex, entries } = this.#content;
-          this.#lastIndex = firstIndex + entries.length - 1;
-          resolve({ hard, snapshot: snapshot?.head ?? null, entries: entries.map((_, at) => this.#entry(firstIndex + at)) });
-        } catch (error) {
+        const damage = disk.recover();
+        if (damage !== null) {
           disk.logOwner = null;
-          reject(error);
+          reject(new CodedError('data_dir_corrupt', `the log: ${damage}`));
+          return;
         }
+        const { hard, snapshot, firstIndex, entries } = this.#content;
+        this.#lastIndex = firstIndex + entries.length - 1;
+        resolve({
+          hard: hard.value,
+          snapshot: snapshot?.value.head ?? null,
+          entries: entries.map((_, at) => this.#entry(firstIndex + at)),
+        });
       });
     });
   }
 
   persist(hard: HardState | null, entries: readonly RaftEntry[]): Promise<void> {
     if (hard === null && entries.length === 0) return Promise.resolve();
-    const stored = entries.map((entry) => ({ entry: { ...entry, data: new Uint8Array(entry.data) }, checksum: sumOf(entry) }));
+    const stored = entries.map(sealEntry);
     const [first] = entries;
     if (first) {
       assert(first.index <= this.#lastIndex + 1, `entry ${first.index} has no gap before`);
       this.#lastIndex = first.index + entries.length - 1;
     }
     return this.#write((content) => {
-      if (hard) content.hard = hard;
+      if (hard) content.hard = sealHard(hard);
       if (first) content.entries = [...content.entries.slice(0, first.index - content.firstIndex), ...stored];
     });
   }
@@ -78,24 +83,24 @@ export class MemoryRaftStorage implements RaftStorage {
     assert(head.bytes === content.length, 'the head tells the size');
     const kept = new Uint8Array(content);
     return this.#write((disk) => {
-      if (head.index <= (disk.snapshot?.head.index ?? 0)) return;
+      if (head.index <= (disk.snapshot?.value.head.index ?? 0)) return;
       const firstIndex = Math.max(disk.firstIndex, Math.min(keepFromIndex, head.index + 1));
       disk.entries = disk.entries.slice(firstIndex - disk.firstIndex);
       disk.firstIndex = firstIndex;
-      disk.snapshot = { head, content: kept };
+      disk.snapshot = sealSnapshot({ head, content: kept });
     });
   }
 
   async readPiece(index: number, piece: number): Promise<Uint8Array | null> {
     const { snapshot } = this.#content;
-    if (snapshot?.head.index !== index) return null;
+    if (snapshot?.value.head.index !== index) return null;
     const start = piece * limits.snapshotPieceBytes;
-    return snapshot.content.slice(start, start + limits.snapshotPieceBytes);
+    return snapshot.value.content.slice(start, start + limits.snapshotPieceBytes);
   }
 
   async readSnapshot(): Promise<Uint8Array | null> {
     const { snapshot } = this.#content;
-    return snapshot && new Uint8Array(snapshot.content);
+    return snapshot && new Uint8Array(snapshot.value.content);
   }
 
   keepPiece(head: SnapshotHead, piece: number, data: Uint8Array): Promise<void> {
@@ -113,7 +118,7 @@ export class MemoryRaftStorage implements RaftStorage {
     this.#incoming = null;
     this.#lastIndex = head.index;
     await this.#write((disk) => {
-      disk.snapshot = { head, content };
+      disk.snapshot = sealSnapshot({ head, content });
       disk.firstIndex = head.index + 1;
       disk.entries = [];
     });
@@ -134,11 +139,8 @@ export class MemoryRaftStorage implements RaftStorage {
 
   #entry(index: number): RaftEntry {
     const { firstIndex, entries } = this.#content;
-    const stored = entries[index - firstIndex];
-    if (!stored || stored.entry.index !== index) throw new CodedError('data_dir_corrupt', `the log: entry ${index} is missing`);
-    if (stored.checksum !== sumOf(stored.entry))
-      throw new CodedError('data_dir_corrupt', `the log: entry ${index} does not match its checksum`);
-    return { ...stored.entry, data: new Uint8Array(stored.entry.data) };
+    const { value } = must(entries[index - firstIndex], `entry ${index}`);
+    return { ...value, data: new Uint8Array(value.data) };
   }
 
   #write(apply: (content: RaftContent) => void): Promise<void> {
@@ -174,8 +176,4 @@ export class MemoryRaftStorage implements RaftStorage {
     if (this.#disk.disk.logOwner === this) this.#disk.disk.logOwner = null;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
-}
-
-function sumOf({ index, term, kind, data }: RaftEntry): number {
-  return crc32(data, crc32(`${index} ${term} ${kind}`));
 }
