@@ -15,6 +15,7 @@ export class MachineClock {
   readonly #driftPpm: number;
   readonly #startMs: number;
   skewMs: number;
+  #sleptMs = 0;
 
   constructor(world: Clock, skewMs: number, driftPpm: number) {
     this.#world = world;
@@ -28,7 +29,12 @@ export class MachineClock {
   }
 
   elapsedMs(): number {
-    return Math.round((this.#world.nowMs() - this.#startMs) * (1 + this.#driftPpm / 1e6));
+    return Math.round((this.#world.nowMs() - this.#startMs - this.#sleptMs) * (1 + this.#driftPpm / 1e6));
+  }
+
+  /** The machine has slept, and its clocks with it. */
+  slept(ms: number): void {
+    this.#sleptMs += ms;
   }
 
   of(life: Life): Clock {
