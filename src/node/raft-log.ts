@@ -17,6 +17,7 @@ import type { Log, LogListener } from '../ports/log.ts';
 import { Awaited } from './awaited.ts';
 import type { RaftLogComponents } from './raft-log-components.ts';
 import { ReplicaLeadership } from './replica-leadership.ts';
+import { type Restored, restoreReplica } from './restore-replica.ts';
 import { WakeTimer } from './wake-timer.ts';
 import { WriteOrder } from './write-order.ts';
 
@@ -40,6 +41,7 @@ export class RaftLog implements Log {
   readonly #order: WriteOrder;
   /** The last write with proposals in it. */
   #lastProposedWrite = 0;
+  #restoring: Promise<Restored> | null = null;
   /** The last index delivered. */
   #index = 0;
   readonly #leadership: ReplicaLeadership;
@@ -80,9 +82,9 @@ export class RaftLog implements Log {
     assert(this.#listener === null, 'a log is opened once');
     this.#listener = listener;
     const { storage, link, random } = this.#components;
-    const restored = await storage.load();
-    const content = restored.snapshot === null ? null : await storage.readSnapshot();
-    if (this.#ended !== null) return;
+    this.#restoring = restoreReplica(storage);
+    const { restored, content } = await this.#restoring;
+    if (this.#isClosing) return;
     if (restored.snapshot !== null) {
       this.#index = restored.snapshot.index;
       listener.restored(must(content, 'the content of a snapshot that is there'), this.#index);
@@ -180,7 +182,7 @@ export class RaftLog implements Log {
     this.#isClosing = true;
     for (const { proposal } of this.#proposed.takeAll()) this.#drop(proposal, CLOSED);
     // What is being written is delivered if that is all it takes; of the rest nobody here will hear.
-    await this.#order.idle();
+    await Promise.allSettled([this.#restoring, this.#order.idle()]);
     this.#end(CLOSED);
     for (const proposal of this.#underWay) this.#drop(proposal, CLOSED, 'unknown');
     this.#underWay.clear();
