@@ -26,7 +26,7 @@ export const benches: readonly BenchEntry[] = [
   },
   {
     name: 'log',
-    summary: 'commits to the log on disk, one at a time and in groups, beside plain synced writes',
+    summary: 'commits to the log of a replica alone, one at a time and in groups, beside plain synced writes',
     load: async () => (await import('./log-append.ts')).logAppend,
   },
   {

@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { LevelLog } from '../src/adapters/level/log.ts';
+import { LevelRaftStorage } from '../src/adapters/level/raft-storage.ts';
 import { assert } from '../src/core/base/assert.ts';
 import { limits } from '../src/core/base/limits.ts';
 import { Prng } from '../src/core/base/prng.ts';
@@ -17,6 +17,7 @@ import { type PlacementPolicyName, serviceSpecSchema } from '../src/core/model/s
 import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from '../src/core/orchestrator/orchestrator.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Log, LogEntry } from '../src/ports/log.ts';
+import { aloneOn } from '../test/rig/lone-replica.ts';
 import { type Bench, figure } from './bench.ts';
 
 const RUNS = 5;
@@ -109,7 +110,7 @@ class Site {
   #expected: { readonly done: () => boolean; readonly resolve: () => void } | null = null;
 
   constructor(directory: string, policy: PlacementPolicyName) {
-    this.#log = new LevelLog(directory);
+    this.#log = aloneOn(new LevelRaftStorage(directory));
     this.#core = new Orchestrator({
       name: 'site',
       epoch: 'e1',
@@ -267,14 +268,15 @@ class Site {
 
 /** All of them proposed at once: nothing that decides as it goes can be faster. */
 async function appendAll(directory: string, entries: readonly Uint8Array[]): Promise<number> {
-  const log: Log = new LevelLog(directory);
+  const log: Log = aloneOn(new LevelRaftStorage(directory));
   let committed = 0;
   let startMs = 0;
   const elapsedMs = await new Promise<number>((resolve, reject) => {
     log
       .open({
         restored: () => reject(new Error('the directory is not new')),
-        ready() {
+        ready({ leads }) {
+          if (!leads) return;
           startMs = performance.now();
           for (const [at, data] of entries.entries()) log.propose(at, data);
         },

@@ -1,13 +1,14 @@
 /**
- * How fast the log on disk commits: one proposal at a time, each waiting for the one before, and in groups.
+ * How fast the log of a replica alone commits: one proposal at a time, each waiting for the one before, and in groups.
  * Real syncs, so the disk of the machine decides; put the figures beside the same machine's others only.
  */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LevelLog } from '../src/adapters/level/log.ts';
+import { LevelRaftStorage } from '../src/adapters/level/raft-storage.ts';
 import type { Log, LogEntry } from '../src/ports/log.ts';
+import { aloneOn } from '../test/rig/lone-replica.ts';
 import { type Bench, figure } from './bench.ts';
 
 const RUNS = 5;
@@ -57,7 +58,7 @@ function syncsPerSecond(path: string): number {
 
 /** Keeps `outstanding` proposals in the log's queue: as soon as all are delivered the next are made. */
 async function entriesPerSecond(directory: string, outstanding: number): Promise<number> {
-  const log: Log = new LevelLog(directory);
+  const log: Log = aloneOn(new LevelRaftStorage(directory));
   const data = Buffer.alloc(ENTRY_BYTES, 'x');
   let committed = 0;
   let startMs = 0;
@@ -69,7 +70,8 @@ async function entriesPerSecond(directory: string, outstanding: number): Promise
     log
       .open({
         restored: () => reject(new Error('the directory is not new')),
-        ready() {
+        ready({ leads }) {
+          if (!leads) return;
           startMs = performance.now();
           propose();
         },

@@ -56,7 +56,7 @@ export async function startMember(
     watch({
       clock: systemClock,
       random,
-      storage: new LevelRaftStorage(config.directory, membership),
+      storage: new LevelRaftStorage(config.directory),
       link,
       frames: { encode: encodeFrame, decode: decodeFrame },
       attachment: () => null,

@@ -44,7 +44,7 @@ export async function recover(
         'conflict',
         `${profile.name} is no voter and does not hold the authority: recover from a voter's data directory`,
       );
-    const storage = new LevelRaftStorage(join(opened.path, 'log'), []);
+    const storage = new LevelRaftStorage(join(opened.path, 'log'));
     try {
       const restored = await storage.load();
       const membership = membershipIn(restored, profile);

@@ -69,7 +69,7 @@ export class Replication implements Replicated {
       {
         clock,
         random: systemRandom,
-        storage: new LevelRaftStorage(join(init.directory, 'log'), init.membership),
+        storage: new LevelRaftStorage(join(init.directory, 'log')),
         link: this.#link,
         frames: { encode: encodeFrame, decode: decodeFrame },
         attachment: () => (init.leadership === 'on-demand' ? encodeReport(components.report()) : null),

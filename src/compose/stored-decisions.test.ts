@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { LevelLog } from '../adapters/level/log.ts';
+import { aloneOn } from '../../test/rig/lone-replica.ts';
+import { LevelRaftStorage } from '../adapters/level/raft-storage.ts';
 import { entryKey, SNAPSHOT_KEY, seal, unseal } from '../adapters/level/records.ts';
 import type { Seen } from '../core/model/decisions.ts';
 import { serviceSpecSchema } from '../core/model/service.ts';
@@ -32,7 +33,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 /** What an orchestrator with one node writes that places four copies, each in a round of its own; then a snapshot up to `compactTo`. */
 async function write(compactTo = 0): Promise<string> {
   const path = join(directory, 'whole');
-  const log = new LevelLog(join(path, 'log'));
+  const log = aloneOn(new LevelRaftStorage(join(path, 'log')));
   const state = new OrchestratorState(sha256);
   let taken = 0;
   let snapshot: string | null = null;
@@ -90,15 +91,17 @@ async function rewrite(database: ClassicLevel<Buffer, Buffer>, key: Buffer, chan
   const value = await database.get(key);
   const content = value && unseal(key, value);
   if (!content) throw new Error('no such value');
-  const before = content.toString();
+  // An entry begins with numbers: byte for byte.
+  const before = content.toString('latin1');
   const after = change(before);
   expect(after).not.toBe(before);
   // The snapshot's record says how many bytes it has.
   expect(key.equals(SNAPSHOT_KEY)).toBe(false);
-  await database.put(key, seal(key, Buffer.from(after)));
+  await database.put(key, seal(key, Buffer.from(after, 'latin1')));
 }
 
-const FIRST_DECISION = 5;
+/** Before it: Raft's own entry, four commands of `write`. */
+const FIRST_DECISION = 6;
 
 describe('the records in a data directory', () => {
   it('are read without changing it', async () => {

@@ -12,6 +12,7 @@ import { CodedError } from '../core/model/errors.ts';
 import { apply } from '../core/orchestrator/apply.ts';
 import { decodeCommand } from '../core/orchestrator/commands.ts';
 import { OrchestratorState } from '../core/orchestrator/state.ts';
+import { restoreReplica } from '../node/restore-replica.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { RaftStorage } from '../ports/raft-storage.ts';
 
@@ -24,7 +25,7 @@ export async function readStoredDecisions(directory: string): Promise<StoredDeci
   try {
     const copy = join(scratch, 'log');
     await cp(source, copy, { recursive: true });
-    const state = await replay(new LevelRaftStorage(copy, []));
+    const state = await replay(new LevelRaftStorage(copy));
     return {
       list: (limit, after) => state.decisions.list(limit, after),
       record: (number) => state.decisions.record(number) ?? null,
@@ -42,12 +43,11 @@ export async function readStoredDecisions(directory: string): Promise<StoredDeci
 async function replay(storage: RaftStorage): Promise<OrchestratorState> {
   const decoder = new TextDecoder();
   try {
-    const { snapshot, entries } = await storage.load();
-    const content = snapshot === null ? null : await storage.readSnapshot();
+    const { restored, content } = await restoreReplica(storage);
     const state =
       content === null ? new OrchestratorState(sha256) : OrchestratorState.fromJSON(JSON.parse(decoder.decode(content)), sha256);
-    for (const { index, kind, data } of entries)
-      if (kind === 'data' && index > (snapshot?.index ?? 0)) apply(state, decodeCommand(decoder.decode(data)));
+    for (const { index, kind, data } of restored.entries)
+      if (kind === 'data' && index > (restored.snapshot?.index ?? 0)) apply(state, decodeCommand(decoder.decode(data)));
     return state;
   } finally {
     await storage.close();

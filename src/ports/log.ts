@@ -1,8 +1,8 @@
 import type { Leadership, ProposalFate } from '../core/model/leadership.ts';
 
 /**
- * The replicated log that feeds an orchestrator. In-process (one node), Raft and etcd stand behind this one
- * seam and one conformance suite (test/conformance/log.ts).
+ * The replicated log that feeds an orchestrator. Raft, etcd and a simulated disk stand behind this one seam and one
+ * conformance suite (test/conformance/log.ts).
  *
  * Promises every adapter keeps:
  *  L1. An entry is delivered only when it is durable; every replica sees the same entries, under the same

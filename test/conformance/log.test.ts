@@ -1,12 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { LevelLog } from '../../src/adapters/level/log.ts';
 import { MemoryDisk } from '../../src/adapters/memory/disk.ts';
 import { MemoryLog } from '../../src/adapters/memory/log.ts';
 import { systemClock } from '../../src/adapters/system-clock/clock.ts';
 import { Prng } from '../../src/core/base/prng.ts';
-import { buildProgram, runProgram } from '../rig/child-program.ts';
 import { describeLog, type LogPlace } from './log.ts';
 import { runVictim } from './log-victim.ts';
 
@@ -30,24 +25,4 @@ async function memoryPlace(): Promise<LogPlace> {
   };
 }
 
-let victim: Promise<string> | null = null;
-
-async function levelPlace(): Promise<LogPlace> {
-  const directory = await mkdtemp(join(tmpdir(), 'tendril-log-'));
-  return {
-    log: () => new LevelLog(join(directory, 'log')),
-    async killVictim({ round, seed }, lines) {
-      victim ??= buildProgram(join(import.meta.dirname, 'level-log-victim.ts'));
-      const command = [process.execPath, await victim, join(directory, 'log'), String(round), String(seed)] as const;
-      const run = runProgram([...command], (_, { process, lines: reports }) => {
-        if (reports.length === lines) process.kill('SIGKILL');
-      });
-      await run.ended;
-      return run.lines;
-    },
-    remove: () => rm(directory, { recursive: true }),
-  };
-}
-
 describeLog('memory', memoryPlace);
-describeLog('level', levelPlace);

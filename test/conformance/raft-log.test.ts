@@ -8,7 +8,7 @@ import { MemoryRaftStorage } from '../../src/adapters/memory/raft-storage.ts';
 import { systemClock } from '../../src/adapters/system-clock/clock.ts';
 import { Prng } from '../../src/core/base/prng.ts';
 import { buildProgram, runProgram } from '../rig/child-program.ts';
-import { ALONE, aloneOn } from '../rig/lone-replica.ts';
+import { aloneOn } from '../rig/lone-replica.ts';
 import { describeLog, type LogPlace } from './log.ts';
 import { runVictim } from './log-victim.ts';
 
@@ -37,7 +37,7 @@ let victim: Promise<string> | null = null;
 async function levelPlace(): Promise<LogPlace> {
   const directory = await mkdtemp(join(tmpdir(), 'tendril-raft-log-'));
   return {
-    log: () => aloneOn(new LevelRaftStorage(join(directory, 'log'), [ALONE])),
+    log: () => aloneOn(new LevelRaftStorage(join(directory, 'log'))),
     async killVictim({ round, seed }, lines) {
       victim ??= buildProgram(join(import.meta.dirname, 'raft-log-victim.ts'));
       const command = [process.execPath, await victim, join(directory, 'log'), String(round), String(seed)] as const;

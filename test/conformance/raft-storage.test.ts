@@ -15,7 +15,7 @@ describeRaftStorage('memory', async () => {
 describeRaftStorage('level', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'tendril-raft-'));
   return {
-    storage: () => new LevelRaftStorage(join(directory, 'log'), []),
+    storage: () => new LevelRaftStorage(join(directory, 'log')),
     remove: () => rm(directory, { recursive: true }),
   };
 });

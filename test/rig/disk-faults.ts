@@ -7,9 +7,10 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDataDirectory } from '../../src/adapters/file-store/data-directory.ts';
 import { FileStore } from '../../src/adapters/file-store/store.ts';
-import { LevelLog } from '../../src/adapters/level/log.ts';
+import { LevelRaftStorage } from '../../src/adapters/level/raft-storage.ts';
 import { CodedError } from '../../src/core/model/errors.ts';
-import type { LogListener } from '../../src/ports/log.ts';
+import type { Log, LogListener } from '../../src/ports/log.ts';
+import { aloneOn } from './lone-replica.ts';
 
 const ENTRY_BYTES = 50_000;
 
@@ -44,8 +45,8 @@ function entry(number: number): Buffer {
 async function append(
   directory: string,
   count: number,
-): Promise<{ log: LevelLog; texts: string[]; failure: string | null; dropped: string[] }> {
-  const log = new LevelLog(directory);
+): Promise<{ log: Log; texts: string[]; failure: string | null; dropped: string[] }> {
+  const log = aloneOn(new LevelRaftStorage(directory));
   const texts: string[] = [];
   const dropped: string[] = [];
   let failure: string | null = null;
@@ -61,11 +62,12 @@ async function append(
         texts.push(...entries.map(({ data }) => Buffer.from(data).toString()));
         if (isReady) proposeNext();
       },
-      ready() {
+      ready({ leads }) {
+        if (!leads) return;
         isReady = true;
         proposeNext();
       },
-      dropped: (_, reason) => dropped.push(reason),
+      dropped: (_, reason, fate) => dropped.push(`${fate}: ${reason}`),
       failed(error) {
         failure = codeOf(error);
         log.propose(1_000_000, entry(0));

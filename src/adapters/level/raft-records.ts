@@ -1,10 +1,9 @@
-/** The records that Raft adds to records.ts: an entry is its kind (1 byte), its term (6 bytes) and its data. */
+/** What the values of records.ts hold: an entry its kind (1 byte), its term (6 bytes) and its data, the others JSON. */
 import * as z from 'zod/mini';
 import { REPLICA_ROLES } from '../../core/model/replicas.ts';
 import type { HardState } from '../../core/raft/contract.ts';
-import type { Membership } from '../../core/raft/membership.ts';
 import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
-import { corrupt, type LogDatabase, readEntries, readSnapshotRecord } from './load.ts';
+import { corrupt, type LogDatabase } from './load.ts';
 import { entryKey, HARD_KEY, indexInEntryKey, SNAPSHOT_KEY, seal, unseal } from './records.ts';
 
 const KINDS = ['data', 'membership', 'blank'] as const;
@@ -64,20 +63,4 @@ export function readRaftSnapshot(database: LogDatabase): Promise<RaftSnapshotRec
 
 export function headOf({ index, term, membership, bytes }: RaftSnapshotRecord): SnapshotHead {
   return { index, term, membership, bytes };
-}
-
-/** What makes a single log (format 1) one of Raft: all of it was decided in term 1. */
-export async function migration(database: LogDatabase, membership: Membership) {
-  const puts: { type: 'put'; key: Buffer; value: Buffer }[] = [];
-  const put = (key: Buffer, value: Buffer) => puts.push({ type: 'put', key, value });
-  const putJson = (key: Buffer, value: unknown) => put(key, seal(key, Buffer.from(JSON.stringify(value))));
-  const before = await readSnapshotRecord(database);
-  putJson(HARD_KEY, { term: 1, votedFor: null } satisfies HardState);
-  if (before) putJson(SNAPSHOT_KEY, { ...before, term: 1, membership, slot: before.index, firstIndex: before.index + 1 });
-  for await (const entries of readEntries(database, before?.index ?? 0))
-    for (const { index, data } of entries) {
-      const key = entryKey(index);
-      put(key, sealEntry(key, { index, term: 1, kind: 'data', data }));
-    }
-  return puts;
 }

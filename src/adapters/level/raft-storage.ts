@@ -7,41 +7,20 @@
  *  - Each snapshot's pieces have a number of their own, so that one that comes in lies beside the current one even
  *    if both reach as far; one batch switches over. An unfinished one is removed at the next start: its leader
  *    begins with the first piece then anyway.
- *  - A directory of a single log (format 1) is taken over in one batch.
  */
-import { ClassicLevel } from 'classic-level';
 import { assert, must } from '../../core/base/assert.ts';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError } from '../../core/model/errors.ts';
 import type { HardState, RestoredReplica } from '../../core/raft/contract.ts';
-import type { Membership } from '../../core/raft/membership.ts';
 import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
 import type { RaftStorage } from '../../ports/raft-storage.ts';
 import { codedLevelError, isLevelError } from './level-errors.ts';
-import { corrupt, type LogDatabase, orphanedPieces, pieceCount, readFormat, readSnapshot } from './load.ts';
-import { LEVEL_OPTIONS, makeDirectory, refuseHeadless } from './log.ts';
-import {
-  decodeEntry,
-  headOf,
-  migration,
-  type RaftSnapshotRecord,
-  readHard,
-  readRaftSnapshot,
-  sealEntry,
-} from './raft-records.ts';
-import {
-  ENTRY_RANGE,
-  entryKey,
-  FORMAT_KEY,
-  HARD_KEY,
-  pieceKey,
-  RAFT_FORMAT_VERSION,
-  SNAPSHOT_KEY,
-  seal,
-  unseal,
-} from './records.ts';
+import { corrupt, damagedPiece, isNew, type LogDatabase, orphanedPieces, pieceCount, readContent } from './load.ts';
+import { openDatabase } from './open-database.ts';
+import { decodeEntry, headOf, type RaftSnapshotRecord, readHard, readRaftSnapshot, sealEntry } from './raft-records.ts';
+import { ENTRY_RANGE, entryKey, FORMAT_KEY, FORMAT_VERSION, HARD_KEY, pieceKey, SNAPSHOT_KEY, seal, unseal } from './records.ts';
 
-export type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer };
+type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer };
 
 interface Waiting {
   readonly operations: readonly Operation[];
@@ -51,7 +30,6 @@ interface Waiting {
 
 export class LevelRaftStorage implements RaftStorage {
   readonly #directory: string;
-  readonly #membership: Membership;
   #database: LogDatabase | null = null;
   #ended: CodedError | null = null;
   #firstIndex = 1;
@@ -62,26 +40,21 @@ export class LevelRaftStorage implements RaftStorage {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | null = null;
 
-  /** `membership` is that of a single log's snapshot (format 1), if there is such a log in `directory`. */
-  constructor(directory: string, membership: Membership) {
+  /** `directory` belongs to the log alone; it is made when it is missing, its parent is there. */
+  constructor(directory: string) {
     this.#directory = directory;
-    this.#membership = membership;
   }
 
   async load(): Promise<RestoredReplica> {
     assert(this.#database === null, 'a storage is loaded once');
     try {
-      await refuseHeadless(this.#directory);
-      await makeDirectory(this.#directory);
-      const database: LogDatabase = new ClassicLevel(this.#directory, LEVEL_OPTIONS);
-      await database.open();
-      this.#database = database;
-      return await this.#read(database);
+      this.#database = await openDatabase(this.#directory);
+      return await this.#read(this.#database);
     } catch (error) {
       const database = this.#database;
       this.#database = null;
       await database?.close();
-      throw isLevelError(error) ? codedLevelError(error) : error;
+      throw coded(error);
     }
   }
 
@@ -108,8 +81,7 @@ export class LevelRaftStorage implements RaftStorage {
     let total = 0;
     for (let index = fromIndex; index <= toIndex; index += 1) {
       const key = entryKey(index);
-      const value = await this.#open().get(key, { fillCache: false });
-      const entry = decodeEntry(index, key, value);
+      const entry = decodeEntry(index, key, await this.#get(key));
       total += entry.data.length;
       if (entries.length > 0 && total > bytes) break;
       entries.push(entry);
@@ -136,14 +108,16 @@ export class LevelRaftStorage implements RaftStorage {
     const current = this.#snapshot;
     if (current?.index !== index) return null;
     const key = pieceKey(current.slot, piece);
-    const value = await this.#open().get(key, { fillCache: false });
+    const value = await this.#get(key);
     if (this.#snapshot !== current) return null;
-    return (value && unseal(key, value)) ?? this.#damaged(`piece ${piece} of its snapshot up to entry ${index} is damaged`);
+    const content = value && unseal(key, value);
+    if (!content) throw damagedPiece(index, piece);
+    return content;
   }
 
   async readSnapshot(): Promise<Uint8Array | null> {
     const current = this.#snapshot;
-    return current && readSnapshot(this.#open(), { index: current.slot, bytes: current.bytes });
+    return current && this.#readContent(current);
   }
 
   keepPiece(head: SnapshotHead, piece: number, data: Uint8Array): Promise<void> {
@@ -162,7 +136,7 @@ export class LevelRaftStorage implements RaftStorage {
     assert(incoming?.head.index === head.index && incoming.pieces >= pieceCount(head.bytes), 'all pieces are there');
     const record = { ...head, slot: incoming.slot, firstIndex: head.index + 1 };
     await this.#switchOver(record, true);
-    return readSnapshot(this.#open(), { index: record.slot, bytes: record.bytes });
+    return this.#readContent(record);
   }
 
   async close(): Promise<void> {
@@ -174,16 +148,10 @@ export class LevelRaftStorage implements RaftStorage {
   }
 
   async #read(database: LogDatabase): Promise<RestoredReplica> {
-    const format = await readFormat(database, RAFT_FORMAT_VERSION);
-    const formatRecord: Operation = {
-      type: 'put',
-      key: FORMAT_KEY,
-      value: seal(FORMAT_KEY, Buffer.from(String(RAFT_FORMAT_VERSION))),
-    };
-    if (format === null) await database.batch([formatRecord], { sync: true });
-    if (format === 1) await database.batch([formatRecord, ...(await migration(database, this.#membership))], { sync: true });
+    if (await isNew(database))
+      await database.put(FORMAT_KEY, seal(FORMAT_KEY, Buffer.from(String(FORMAT_VERSION))), { sync: true });
     const snapshot = await readRaftSnapshot(database);
-    const orphans = await orphanedPieces(database, snapshot && { index: snapshot.slot, bytes: snapshot.bytes });
+    const orphans = await orphanedPieces(database, snapshot);
     if (orphans.length > 0)
       await database.batch(
         orphans.map((key) => ({ type: 'del', key })),
@@ -260,14 +228,29 @@ export class LevelRaftStorage implements RaftStorage {
     await batch.write({ sync: true });
   }
 
+  #get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#open()
+      .get(key, { fillCache: false })
+      .catch((error: unknown) => {
+        throw coded(error);
+      });
+  }
+
+  #readContent(record: RaftSnapshotRecord): Promise<Uint8Array> {
+    return readContent(this.#open(), record).catch((error: unknown) => {
+      throw coded(error);
+    });
+  }
+
   #open(): LogDatabase {
     if (!this.#database) throw this.#ended ?? new CodedError('unavailable', 'the log is closed');
     return this.#database;
   }
+}
 
-  #damaged(what: string): never {
-    throw corrupt(what);
-  }
+/** What LevelDB says, with a code; a broken invariant as it is. */
+function coded(error: unknown): unknown {
+  return isLevelError(error) ? codedLevelError(error) : error;
 }
 
 function deletePieces(slot: number, bytes: number): Operation[] {

@@ -1,10 +1,11 @@
 /**
- * What the log keeps in LevelDB. Every key is its kind and, so that LevelDB's order is the log's, numbers of
- * fixed width, most significant byte first:
+ * What a replica of the log keeps in LevelDB. Every key is its kind and, so that LevelDB's order is the log's, numbers
+ * of fixed width, most significant byte first:
  *
  *   f                      the format, as text
- *   s                      the snapshot: {index, bytes} as JSON
- *   p <index> <piece>      the snapshot's content, in pieces of limits.snapshotPieceBytes
+ *   h                      the hard state: term and vote
+ *   s                      the snapshot: what it stands for, the slot of its pieces, the first entry that is kept
+ *   p <slot> <piece>       the snapshot's content, in pieces of limits.snapshotPieceBytes
  *   e <index>              an entry
  *
  * Every value starts with a CRC-32 of key and content. LevelDB has checksums too, but does not verify them
@@ -13,12 +14,11 @@
  */
 import { crc32 } from 'node:zlib';
 
-export const FORMAT_VERSION = 1;
-/** Entries with term and kind, a hard state, numbered snapshots: raft-storage.ts. */
-export const RAFT_FORMAT_VERSION = 2;
+/** 1 had no terms; nothing that was released wrote it. */
+export const FORMAT_VERSION = 2;
 
 const CHECKSUM_BYTES = 4;
-/** 2^48 entries: more than any log will see, and exact in a number. */
+/** 2^48 entries, or snapshots: more than any log will see, and exact in a number. */
 const INDEX_BYTES = 6;
 const PIECE_BYTES = 4;
 
@@ -39,10 +39,10 @@ export function entryKey(index: number): Buffer {
   return key;
 }
 
-export function pieceKey(index: number, piece: number): Buffer {
+export function pieceKey(slot: number, piece: number): Buffer {
   const key = Buffer.allocUnsafe(1 + INDEX_BYTES + PIECE_BYTES);
   key[0] = PIECE;
-  key.writeUIntBE(index, 1, INDEX_BYTES);
+  key.writeUIntBE(slot, 1, INDEX_BYTES);
   key.writeUInt32BE(piece, 1 + INDEX_BYTES);
   return key;
 }
