@@ -1,31 +1,30 @@
 /**
  * Committed placements a second: a real orchestrator core on the real log on disk, with 10,000 children that exist as
  * messages only. Services are asked for all at once; the clock stops when the children have been sent everything.
- * Beside it stands the same log alone, given entries of the same sizes: what the disk leaves to reach.
+ * With one replica, and with three on this machine: the leader in this process, the two that follow it, each with its
+ * own disk and a core that applies what is committed, in theirs. Beside each stands the same log alone, given the same
+ * entries: what disk and links leave to reach.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { LevelRaftStorage } from '../src/adapters/level/raft-storage.ts';
-import { assert } from '../src/core/base/assert.ts';
-import { limits } from '../src/core/base/limits.ts';
-import { Prng } from '../src/core/base/prng.ts';
-import { summaryOfNode } from '../src/core/capacity/summaries.ts';
-import type { ClientRequest } from '../src/core/model/requests.ts';
-import { type PlacementPolicyName, serviceSpecSchema } from '../src/core/model/service.ts';
-import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from '../src/core/orchestrator/orchestrator.ts';
-import { sha256 } from '../src/node/sha256.ts';
-import type { Log, LogEntry } from '../src/ports/log.ts';
-import { aloneOn } from '../test/rig/lone-replica.ts';
-import { type Bench, figure } from './bench.ts';
+import type { PlacementPolicyName } from '../src/core/model/service.ts';
+import type { Log } from '../src/ports/log.ts';
+import { ALONE, aloneOn } from '../test/rig/lone-replica.ts';
+import { type Bench, type BenchContext, type Figure, figure } from './bench.ts';
+import { Group } from './group/group.ts';
+import { PLACEMENTS, PlacementSite } from './placement-site.ts';
+import { type Bar, barPlot } from './plot/plot.ts';
+import { roundUp } from './plot/scale.ts';
 
 const RUNS = 5;
-const CHILDREN = 10_000;
-/** Enough to take seconds; two on each child, as the mean. */
-const PLACEMENTS = 20_000;
-const TICK_MS = 500;
-const MIB = 2 ** 20;
+const REPLICAS = [1, 3] as const;
+/** A change of leader in the midst of a run ends it, and it is made anew. */
+const INTERRUPTIONS_MAX = 5;
+const GOAL = 10_000;
+const TITLE = 'Committed placements over 10,000 nodes';
 
 interface Load {
   readonly name: string;
@@ -45,230 +44,115 @@ interface Measure {
   readonly boundPerSecond: number;
   /** The longest that anything else would have had to wait for the core. */
   readonly longestStepMs: number;
+  /** Runs before it that ended because the leadership was lost. */
+  readonly interruptions: number;
 }
 
+type WithLog = <T>(hasCore: boolean, use: (log: Log) => Promise<T>) => Promise<T>;
+
 export const commit: Bench = {
-  async run({ tell }) {
-    const figures = [];
-    for (const load of LOADS) {
-      const measures: Measure[] = [];
-      for (let run = 1; run <= RUNS; run += 1) {
-        tell(`${load.name}: run ${run} of ${RUNS}`);
-        measures.push(await measure(load));
+  async run(context) {
+    const { tell, show } = context;
+    const rows: { readonly load: Load; readonly replicas: number; readonly measures: readonly Measure[] }[] = [];
+    for (const load of LOADS)
+      for (const replicas of REPLICAS) {
+        const measures: Measure[] = [];
+        for (let run = 1; run <= RUNS; run += 1) {
+          tell(`${load.name}, ${replicas === 1 ? 'one replica' : `${replicas} replicas`}: run ${run} of ${RUNS}`);
+          measures.push(await measure(load, replicas === 1 ? withLoneLog : withVoters(replicas), context));
+        }
+        rows.push({ load, replicas, measures });
       }
-      const rate = `placements committed and sent, one replica, 10,000 children; ${load.name}`;
-      figures.push(
-        figure(
-          { name: rate, unit: '1/s', goal: { atLeast: 10_000 }, anchor: 'Nomad C1M 3,750/s, C2M 1,500/s' },
-          of(measures, 'placementsPerSecond'),
-        ),
-        figure({ name: 'the same entries by the log alone', unit: 'placements/s' }, of(measures, 'boundPerSecond')),
-        figure(
-          { name: 'the first as a share of the second', unit: '×' },
-          measures.map(({ placementsPerSecond, boundPerSecond }) => placementsPerSecond / boundPerSecond),
-        ),
-        figure({ name: 'longest step of the core meanwhile', unit: 'ms' }, of(measures, 'longestStepMs')),
-      );
-    }
-    return figures;
+    show(
+      'commit',
+      TITLE,
+      plotOf(rows.map(({ load, replicas, measures }) => ({ load, replicas, rates: of(measures, 'placementsPerSecond') }))),
+    );
+    return rows.flatMap(({ load, replicas, measures }) => figuresOf(load, replicas, measures));
   },
 };
+
+function figuresOf(load: Load, replicas: number, measures: readonly Measure[]): readonly Figure[] {
+  const with_ = replicas === 1 ? 'one replica' : `${replicas} voters on this machine`;
+  const rate = `placements committed and sent, ${with_}, 10,000 children; ${load.name}`;
+  return [
+    figure(
+      { name: rate, unit: '1/s', goal: { atLeast: GOAL }, anchor: 'Nomad C1M 3,750/s, C2M 1,500/s' },
+      of(measures, 'placementsPerSecond'),
+    ),
+    figure({ name: 'the same entries by the log alone', unit: 'placements/s' }, of(measures, 'boundPerSecond')),
+    figure(
+      { name: 'the first as a share of the second', unit: '×' },
+      measures.map(({ placementsPerSecond, boundPerSecond }) => placementsPerSecond / boundPerSecond),
+    ),
+    figure({ name: 'longest step of the core meanwhile', unit: 'ms' }, of(measures, 'longestStepMs')),
+    ...(replicas === 1
+      ? []
+      : [figure({ name: 'runs that a change of leader ended, made anew', unit: 'runs' }, [sum(of(measures, 'interruptions'))])]),
+  ];
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
 
 function of(measures: readonly Measure[], key: keyof Measure): number[] {
   return measures.map((each) => each[key]);
 }
 
-async function measure(load: Load): Promise<Measure> {
-  const directory = await mkdtemp(join(tmpdir(), 'tendril-bench-'));
-  try {
-    const site = new Site(join(directory, 'site'), load.policy);
-    await site.open();
-    const placed = await site.place(load);
-    await site.close();
-    const boundSeconds = await appendAll(join(directory, 'bound'), placed.entries);
-    return {
-      placementsPerSecond: PLACEMENTS / placed.seconds,
-      boundPerSecond: PLACEMENTS / boundSeconds,
-      longestStepMs: placed.longestStepMs,
-    };
-  } finally {
-    await rm(directory, { recursive: true });
+/** How often it had to be made anew stands beside it. */
+async function measure(load: Load, withLog: WithLog, { tell }: BenchContext): Promise<Measure> {
+  for (let interruptions = 0; ; interruptions += 1) {
+    try {
+      const placed = await withLog(true, (log) => place(log, load));
+      const boundSeconds = await withLog(false, (log) => appendAll(log, placed.entries));
+      return {
+        placementsPerSecond: PLACEMENTS / placed.seconds,
+        boundPerSecond: PLACEMENTS / boundSeconds,
+        longestStepMs: placed.longestStepMs,
+        interruptions,
+      };
+    } catch (error) {
+      if (interruptions === INTERRUPTIONS_MAX) throw error;
+      tell(`once more: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 }
 
-/** What the driver of a process does between core and log, with children that only listen. */
-class Site {
-  readonly #log: Log;
-  readonly #core: Orchestrator;
-  readonly #sent = new Set<string>();
-  readonly #inputs: OrchestratorInput[] = [];
-  #stepping = false;
-  #ticks = 0;
-  #entries: Uint8Array[] = [];
-  #longestStepMs = 0;
-  #answered = 0;
-  #expected: { readonly done: () => boolean; readonly resolve: () => void } | null = null;
+async function place(log: Log, load: Load) {
+  const site = new PlacementSite(log, load.policy);
+  await site.open();
+  return site.place(load.services);
+}
 
-  constructor(directory: string, policy: PlacementPolicyName) {
-    this.#log = aloneOn(new LevelRaftStorage(directory));
-    this.#core = new Orchestrator({
-      name: 'site',
-      epoch: 'e1',
-      software: 'bench',
-      random: new Prng(1),
-      policy,
-      heartbeatMs: 1_000,
-      entriesPerSnapshot: limits.logEntriesPerSnapshot,
-      hash: sha256,
-    });
+const withLoneLog: WithLog = async (_, use) => {
+  const directory = await mkdtemp(join(tmpdir(), 'tendril-bench-'));
+  const log = aloneOn(new LevelRaftStorage(join(directory, 'log'), [ALONE]));
+  try {
+    return await use(log);
+  } finally {
+    await log.close();
+    await rm(directory, { recursive: true });
   }
+};
 
-  /** With all children known and connected. */
-  async open(): Promise<void> {
-    const ready = this.#until(() => this.#core.state.epoch !== '');
-    await this.#log.open({
-      restored: () => assert(false, 'the directory is new'),
-      ready: (leadership) => this.#take({ type: 'logReady', leadership }),
-      committed: (entries) => this.#committed(entries),
-      dropped: (_, reason) => assert(false, reason),
-      failed: (error) => assert(false, error.message),
-    });
-    await ready;
-    const registered = this.#until(() => this.#core.state.members.size === CHILDREN);
-    this.#request(0, { type: 'createToken', id: 't', secretHash: 'h', role: 'worker', expiresAtMs: null, uses: null });
-    const names = Array.from({ length: CHILDREN }, (_, at) => `n${at}`);
-    for (const [at, name] of names.entries())
-      this.#request(at + 1, {
-        type: 'registerChild',
-        name,
-        kind: 'node',
-        publicKeyFingerprint: name,
-        tokenId: 't',
-        secretHash: 'h',
-      });
-    await registered;
-    const random = new Prng(7);
-    for (const name of names) this.#hello(name, random);
-  }
-
-  async place({ services }: Load): Promise<{ entries: readonly Uint8Array[]; seconds: number; longestStepMs: number }> {
-    this.#entries = [];
-    this.#longestStepMs = 0;
-    this.#answered = 0;
-    const tick = setInterval(() => this.#tick(), TICK_MS);
-    const startMs = performance.now();
-    const all = this.#until(() => this.#sent.size === PLACEMENTS && this.#answered === services);
-    for (let at = 0; at < services; at += 1) {
-      const spec = serviceSpecSchema.parse({
-        runtime: 'process',
-        command: ['true'],
-        replicas: PLACEMENTS / services,
-        resources: { cpu: 0.1, memory: '64Mi' },
-      });
-      this.#request(at, { type: 'applyService', name: `web${at}`, labels: {}, spec });
+/** The first of them in this process. */
+function withVoters(voters: number): WithLog {
+  return async (hasCore, use) => {
+    const group = await Group.open({ voters, program: hasCore ? 'core-replica' : 'log-replica', isFirstHere: true });
+    const { log, leads } = await group.logHere();
+    try {
+      const [outcome] = await Promise.all([use(log), leads()]);
+      return outcome;
+    } finally {
+      await log.close();
+      await group.close();
     }
-    await all;
-    const seconds = (performance.now() - startMs) / 1_000;
-    clearInterval(tick);
-    assert(
-      [...this.#core.state.instances.values()].every(({ child }) => child !== null),
-      'all are placed',
-    );
-    return { entries: this.#entries, seconds, longestStepMs: this.#longestStepMs };
-  }
-
-  /** Time passes, and half of the children let themselves be heard: each once a second. */
-  #tick(): void {
-    this.#ticks += 1;
-    for (let at = this.#ticks % 2; at < CHILDREN; at += 2) {
-      const sequence = Math.ceil(this.#ticks / 2);
-      this.#take({
-        type: 'childMessageReceived',
-        child: `n${at}`,
-        message: { type: 'report', session: `n${at}`, sequence, version: 0, changed: [], gone: [] },
-      });
-    }
-    this.#take({ type: 'timePassed' });
-  }
-
-  close(): Promise<void> {
-    return this.#log.close();
-  }
-
-  #until(done: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#expected = { done, resolve };
-    });
-  }
-
-  #request(ticket: number, request: ClientRequest): void {
-    this.#take({ type: 'requestReceived', ticket, request });
-  }
-
-  #hello(name: string, random: Prng): void {
-    const total = { cpuMilli: 8_000, memoryBytes: 16_384 * MIB, diskBytes: 10 ** 11 };
-    const free = { ...total, cpuMilli: 2_000 + Math.floor(random.next() * 6_000) };
-    const summary = summaryOfNode({
-      name,
-      total,
-      free,
-      load: random.next(),
-      architecture: 'amd64',
-      runtimes: ['process'],
-      labels: {},
-    });
-    const hello = {
-      type: 'hello',
-      protocol: 1,
-      session: name,
-      kind: 'node',
-      software: 'bench',
-      epoch: 'e1',
-      version: 0,
-    } as const;
-    this.#take({ type: 'childMessageReceived', child: name, message: { ...hello, summary, instances: [] } });
-  }
-
-  #committed(entries: readonly LogEntry[]): void {
-    for (const { index, data, proposal } of entries)
-      this.#take({ type: 'entryCommitted', index, data: new TextDecoder().decode(data), proposal });
-  }
-
-  #take(input: OrchestratorInput): void {
-    this.#inputs.push(input);
-    if (this.#stepping) return;
-    this.#stepping = true;
-    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      const startMs = performance.now();
-      for (const effect of this.#core.step(Date.now(), next)) this.#effect(effect);
-      this.#longestStepMs = Math.max(this.#longestStepMs, performance.now() - startMs);
-    }
-    this.#stepping = false;
-    if (this.#expected?.done()) this.#expected.resolve();
-  }
-
-  #effect(effect: OrchestratorEffect): void {
-    if (effect.type === 'propose') {
-      const data = new TextEncoder().encode(effect.data);
-      this.#entries.push(data);
-      this.#log.propose(effect.proposal, data);
-    }
-    if (effect.type === 'answer') {
-      assert(effect.answer.ok, 'the request was granted');
-      this.#answered += 1;
-    }
-    if (effect.type === 'compact')
-      this.#log
-        .compact(new TextEncoder().encode(effect.snapshot), effect.index)
-        .catch((error: Error) => assert(false, error.message));
-    if (effect.type === 'sendToChild' && effect.message.type === 'desired')
-      for (const { id } of effect.message.set) this.#sent.add(id);
-  }
+  };
 }
 
 /** All of them proposed at once: nothing that decides as it goes can be faster. */
-async function appendAll(directory: string, entries: readonly Uint8Array[]): Promise<number> {
-  const log: Log = aloneOn(new LevelRaftStorage(directory));
+async function appendAll(log: Log, entries: readonly Uint8Array[]): Promise<number> {
   let committed = 0;
   let startMs = 0;
   const elapsedMs = await new Promise<number>((resolve, reject) => {
@@ -289,6 +173,34 @@ async function appendAll(directory: string, entries: readonly Uint8Array[]): Pro
       })
       .catch(reject);
   });
-  await log.close();
   return elapsedMs / 1_000;
+}
+
+function plotOf(rows: readonly { readonly load: Load; readonly replicas: number; readonly rates: readonly number[] }[]): string {
+  const barOf = (rates: readonly number[]): Bar => {
+    const { value, spread } = figure({ name: 'rate', unit: '1/s' }, rates);
+    return { value, low: spread[0], high: spread[1] };
+  };
+  const highest = Math.max(GOAL, ...rows.flatMap(({ rates }) => rates));
+  return barPlot({
+    title: TITLE,
+    y: { label: 'placements committed and sent, 1/s', scale: 'linear', from: 0, to: roundUp(1.1 * highest) },
+    series: [
+      { name: 'one replica', tone: 0 },
+      { name: 'three voters on this machine', tone: 1 },
+    ],
+    groups: LOADS.map((load) => ({
+      name: load.name,
+      bars: REPLICAS.map((replicas) => {
+        const row = rows.find((each) => each.load === load && each.replicas === replicas);
+        return row ? barOf(row.rates) : null;
+      }),
+    })),
+    levels: [
+      { value: GOAL, text: 'goal' },
+      { value: 3_750, text: 'Nomad C1M' },
+      { value: 1_500, text: 'Nomad C2M' },
+    ],
+    note: 'whiskers: lowest and highest run',
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * How fast the log of a replica alone commits: one proposal at a time, each waiting for the one before, and in groups.
+ * How fast the log on disk commits, with a single replica: one proposal at a time, each waiting for the one before, and in groups.
  * Real syncs, so the disk of the machine decides; put the figures beside the same machine's others only.
  */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LevelRaftStorage } from '../src/adapters/level/raft-storage.ts';
 import type { Log, LogEntry } from '../src/ports/log.ts';
-import { aloneOn } from '../test/rig/lone-replica.ts';
+import { ALONE, aloneOn } from '../test/rig/lone-replica.ts';
 import { type Bench, figure } from './bench.ts';
 
 const RUNS = 5;

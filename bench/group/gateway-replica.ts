@@ -56,7 +56,7 @@ class Gateway {
     const trace = new Trace();
     const loads = new Map<string, number>();
     let deployed = (): number => 0;
-    const log = await startMember(config, (components) => ({
+    const { log } = await startMember(config, (components) => ({
       ...trace.around(components),
       attachment: () => Buffer.from(String(deployed())),
       told: (name, attachment) => void loads.set(name, Number(Buffer.from(attachment).toString())),

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import type { ChildIdentity } from '../../src/adapters/tls/dial.ts';
 import { must } from '../../src/core/base/assert.ts';
 import type { Membership } from '../../src/core/raft/membership.ts';
+import type { RaftLog } from '../../src/node/raft-log.ts';
 import { Certificates } from '../../test/rig/certificates.ts';
 import { freePort } from '../../test/rig/free-port.ts';
 import { until } from '../../test/rig/until.ts';
 import { Part } from '../parts/part.ts';
-import type { MemberConfig } from './member.ts';
+import { type MemberConfig, startMember } from './member.ts';
 
 export interface GroupOptions {
   readonly voters: number;
@@ -20,6 +21,8 @@ export interface GroupOptions {
   /** Where the others reach a port: through a wire, or as it is. */
   readonly wireTo?: (port: number) => Promise<number>;
   readonly nodeFlags?: readonly string[];
+  /** The first replica is opened by whoever calls, in this process. */
+  readonly isFirstHere?: boolean;
 }
 
 /** What the parts of a group tell of themselves, among other things. */
@@ -55,6 +58,7 @@ export class Group {
   readonly #identities: ReadonlyMap<string, ChildIdentity>;
   readonly #membership: Membership;
   readonly #forwardPorts: Readonly<Record<string, number>>;
+  #closeHere: () => Promise<void> = () => Promise.resolve();
 
   private constructor(
     options: GroupOptions,
@@ -90,7 +94,7 @@ export class Group {
     const directory = await mkdtemp(join(tmpdir(), 'tendril-bench-'));
     const group = new Group(options, directory, replicas, identities, membership, forwardPorts);
     try {
-      await Promise.all(replicas.map((replica) => group.start(replica)));
+      await Promise.all(replicas.slice(options.isFirstHere ? 1 : 0).map((replica) => group.start(replica)));
       return group;
     } catch (error) {
       await group.close();
@@ -100,10 +104,14 @@ export class Group {
 
   /** A new life of the replica, on what it had written. */
   async start(replica: GroupReplica): Promise<void> {
-    const { program, leadership = 'standing', quietMs = 1_000, nodeFlags } = this.#options;
-    const part = new Part(program, nodeFlags);
+    const part = new Part(this.#options.program, this.#options.nodeFlags);
     replica.part = part;
-    const config: ReplicaConfig = {
+    await part.ask('start', this.#configOf(replica));
+  }
+
+  #configOf(replica: GroupReplica): ReplicaConfig {
+    const { leadership = 'standing', quietMs = 1_000 } = this.#options;
+    return {
       id: replica.id,
       directory: join(this.#directory, replica.id),
       membership: this.#membership,
@@ -114,7 +122,25 @@ export class Group {
       leadership,
       quietMs,
     };
-    await part.ask('start', config);
+  }
+
+  /** The log of the first replica, in this process, to be opened, led and closed; `leads` resolves when it leads. */
+  async logHere(): Promise<{ readonly log: RaftLog; readonly leads: () => Promise<unknown> }> {
+    const [first, ...others] = this.replicas;
+    const { id, ...config } = this.#configOf(must(first, 'a first replica'));
+    const { log, closePort } = await startMember({ id, ...config });
+    this.#closeHere = closePort;
+    const leads = () =>
+      until(
+        'the replica of this process leads',
+        async () => {
+          // Whoever was elected first hands over.
+          if (log.status?.role !== 'leader') await Promise.all(others.map((other) => this.partOf(other).ask('handOver', id)));
+          return log.status?.role === 'leader';
+        },
+        ELECTION_LIMIT_MS,
+      );
+    return { log, leads };
   }
 
   partOf(replica: GroupReplica): Part {
@@ -155,6 +181,7 @@ export class Group {
 
   async close(): Promise<void> {
     await Promise.all(this.replicas.map(({ part }) => part?.kill()));
+    await this.#closeHere();
     await rm(this.#directory, { recursive: true, force: true });
   }
 }

@@ -24,6 +24,12 @@ export interface MemberConfig {
   readonly quietMs: number;
 }
 
+export interface Member {
+  readonly log: RaftLog;
+  /** Where it has no process of its own, which ends with it. */
+  readonly closePort: () => Promise<void>;
+}
+
 /** As the program itself has them. */
 const ELECTION_TIMEOUT_MIN_MS = 150;
 const ELECTION_TIMEOUT_MAX_MS = 3_000;
@@ -32,7 +38,7 @@ const ELECTION_TIMEOUT_MAX_MS = 3_000;
 export async function startMember(
   config: MemberConfig,
   watch: (components: RaftLogComponents) => RaftLogComponents = (components) => components,
-): Promise<RaftLog> {
+): Promise<Member> {
   const { id, identity, membership } = config;
   const random = new Prng(process.pid);
   const link = new WebSocketPeerLink(
@@ -52,7 +58,7 @@ export async function startMember(
     else link.accept(request, socket, head, peer.id);
   });
   await server.open();
-  return new RaftLog(
+  const log = new RaftLog(
     watch({
       clock: systemClock,
       random,
@@ -71,4 +77,5 @@ export async function startMember(
       quietMs: config.quietMs,
     },
   );
+  return { log, closePort: () => server.close() };
 }

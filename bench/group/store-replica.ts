@@ -19,7 +19,8 @@ export function storeReplica(): void {
   let store: Store | null = null;
   serveParent({
     async start(config: ReplicaConfig) {
-      store = new Store(await startMember(config));
+      const { log } = await startMember(config);
+      store = new Store(log);
       await store.open(config.putPort);
     },
     status: () => store?.status ?? null,

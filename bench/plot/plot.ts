@@ -40,12 +40,14 @@ export interface BarPlot {
   readonly series: readonly { readonly name: string; readonly tone: Tone }[];
   /** One bar for each of the series; null where there is none. */
   readonly groups: readonly { readonly name: string; readonly bars: readonly (Bar | null)[] }[];
+  /** Heights that something is measured against. */
+  readonly levels?: readonly { readonly value: number; readonly text: string }[];
   readonly note: string;
 }
 
 const WIDTH = 760;
 const HEIGHT = 400;
-const MARGIN = { left: 68, right: 24, top: 78, bottom: 62 } as const;
+const MARGIN = { left: 78, right: 24, top: 78, bottom: 62 } as const;
 const DASHES = '6 4';
 const LEGEND_LINE = 26;
 
@@ -130,6 +132,13 @@ export function barPlot(plot: BarPlot): string {
       element('rect', { x: left + 8, y: middle - 6, width: 12, height: 12, class: `f${tone}` }),
     ),
     ...parts,
+    ...(plot.levels ?? []).flatMap((level) => [
+      line(MARGIN.left, y.at(level.value), WIDTH - MARGIN.right, y.at(level.value), {
+        class: 'level',
+        'stroke-dasharray': DASHES,
+      }),
+      text(MARGIN.left + 4, y.at(level.value) - 4, level.text, { class: 'small' }),
+    ]),
     text((MARGIN.left + WIDTH - MARGIN.right) / 2, HEIGHT - 10, plot.note, { class: 'small faint', 'text-anchor': 'middle' }),
   ]);
 }
@@ -150,7 +159,7 @@ function frame(title: string, axis: Axis, y: Scale): readonly string[] {
     ...y.ticks.map((tick) => line(left, y.at(tick), right, y.at(tick), { class: 'grid' })),
     ...y.ticks.map((tick) => text(left - 8, y.at(tick) + 4, tickText(tick), { class: 'small', 'text-anchor': 'end' })),
     line(left, bottom, right, bottom, { class: 'axis' }),
-    text(18, middle, axis.label, { 'text-anchor': 'middle', transform: `rotate(-90 18 ${middle})` }),
+    text(22, middle, axis.label, { 'text-anchor': 'middle', transform: `rotate(-90 22 ${middle})` }),
   ];
 }
 

@@ -11,10 +11,10 @@ const STYLE = `
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:#24292f}
 .title{font-size:15px;font-weight:600}.small{font-size:11.5px}.tiny{font-size:10px}.faint{fill:#57606a}
 .page{fill:#ffffff}.grid{stroke:#d8dee4;stroke-width:1}.axis{stroke:#57606a;stroke-width:1}
-.line{fill:none;stroke-width:2;stroke-linejoin:round}.whisker{stroke:#24292f;stroke-width:1.2}.mark{stroke:#24292f;fill:none;stroke-width:1.5}
+.line{fill:none;stroke-width:2;stroke-linejoin:round}.whisker{stroke:#24292f;stroke-width:1.2}.level{stroke:#57606a;stroke-width:1}.mark{stroke:#24292f;fill:none;stroke-width:1.5}
 ${LIGHT.map((colour, tone) => `.s${tone}{stroke:${colour}}.f${tone}{fill:${colour}}`).join('')}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.faint{fill:#9198a1}.page{fill:#0d1117}.grid{stroke:#2a313a}
-.axis{stroke:#9198a1}.whisker,.mark{stroke:#e6edf3}
+.axis,.level{stroke:#9198a1}.whisker,.mark{stroke:#e6edf3}
 ${DARK.map((colour, tone) => `.s${tone}{stroke:${colour}}.f${tone}{fill:${colour}}`).join('')}}`.replaceAll('\n', '');
 
 export type Attributes = Readonly<Record<string, string | number>>;
