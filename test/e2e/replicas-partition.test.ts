@@ -35,48 +35,76 @@ afterEach(async () => {
   await network.heal();
   await group.settled();
   await writers.progress('all links are whole');
-  console.log('gap', writers.longestGapMs, writers.acknowledged);
   expect(await group.faults(writers)).toEqual([]);
   for (const [name, { id }] of before) expect(await site.running(name, `on-${name}`, 1)).toMatchObject([{ id, restarts: 0 }]);
   expect(site.instanceProcesses()).toEqual(processes);
 });
 
-const stepsDown = (leader: string) =>
-  group.site.until(`${leader} leads no more`, async () => (await group.view(leader)).leader !== leader, 5_000);
+const others = (leader: string) => {
+  const [one, two] = group.names.filter((name) => name !== leader);
+  if (!one || !two) throw new Error('three replicas');
+  return [one, two] as const;
+};
+const spec = { runtime: 'process', command: ['sleep', '1'], replicas: 0 } as const;
+const service = (name: string) => serviceSchema.parse({ apiVersion: 'tendril/v1', kind: 'Service', metadata: { name }, spec });
 
-test('a leader that is cut off steps down, says so, and decides nothing', async () => {
-  await writers.progress('at first');
+test('a leader that is cut off steps down, decides nothing, shows nothing out of date, and says why', async () => {
+  const { site } = group;
   const leader = await group.leader();
-  const spec = { runtime: 'process', command: ['sleep', '1'], replicas: 0 };
-  const resource = serviceSchema.parse({
-    apiVersion: 'tendril/v1',
-    kind: 'Service',
-    metadata: { name: 'asked-while-cut-off' },
-    spec,
-  });
   await network.cut([leader]);
-  const t = performance.now();
-  const pending = group
-    .replica(leader)
-    .apply(resource, 'pending', 30_000)
-    .then(
-      (e) => console.log('pending', e, performance.now() - t),
-      (e) => console.log('pending', String(e), performance.now() - t),
-    );
-  await stepsDown(leader);
-  console.log('stepped down', performance.now() - t);
-  const next = await group.leader(leader);
-  console.log('next', performance.now() - t);
+  // It cannot know what becomes of this one, and says so before anybody loses patience.
+  const pending = group.replica(leader).apply(service('asked-in-the-dark'), undefined, 20_000);
+  await group.leader(leader);
   await writers.progress('the leader is cut off');
-  const status = await group.site.cli('--context', leader, 'status');
-  console.log(status);
-  console.log(await group.site.cli('--context', leader, 'doctor'));
-  console.log(await group.site.cli('--context', next, 'status'));
-  console.log(
-    await group
-      .replica(leader)
-      .apply(resource, 'k2')
-      .catch((e) => String(e)),
-  );
-  await pending;
+  expect(await pending).toBe('unavailable');
+  await site.until('it knows that there is no quorum', async () => !(await group.view(leader)).quorum, 10_000);
+  await expect(group.replica(leader).apply(service('asked-alone'))).rejects.toMatchObject({ code: 'no_quorum' });
+  await expect(group.replica(leader).service('on-root')).rejects.toMatchObject({ code: 'no_quorum' });
+
+  const [status, doctor] = await Promise.all([site.cli('--context', leader, 'status'), site.cli('--context', leader, 'doctor')]);
+  expect(status.exitCode).toBe(1);
+  expect(status.stdout).toContain('none: no quorum of the voters can be reached');
+  expect(doctor.exitCode).toBe(1);
+  expect(doctor.stdout).toMatch(new RegExp(`fail  replicas +no quorum of the voters can be reached from ${leader}: it misses`));
+  const [other] = others(leader);
+  const whole = await site.cli('--context', other, 'doctor');
+  expect(whole.stdout).toContain(`unreachable: ${leader} (voter)`);
+  expect((await site.cli('--context', other, 'status')).stdout).toContain(`unreachable: ${leader}`);
+});
+
+test('a leader that is not heard any more, though it hears the others, is followed by one of them', async () => {
+  const leader = await group.leader();
+  for (const name of others(leader)) await network.cutOneWay(leader, name);
+  await group.leader(leader);
+  await writers.progress('it is not heard');
+});
+
+test('a leader that hears nobody, though all hear it, gives up its place', async () => {
+  const leader = await group.leader();
+  for (const name of others(leader)) await network.cutOneWay(name, leader);
+  await group.leader(leader);
+  await writers.progress('it hears nobody');
+});
+
+test('a voter that reaches nobody, or not the leader, keeps nobody from writing while it is away, nor when it returns', async () => {
+  for (const how of ['reaches nobody', 'is not heard by the leader', 'does not hear the leader'] as const) {
+    const leader = await group.leader();
+    const [alone] = others(leader);
+    if (how === 'reaches nobody') await network.cut([alone]);
+    else if (how === 'is not heard by the leader') await network.cutOneWay(alone, leader);
+    else await network.cutOneWay(leader, alone);
+    await writers.progress(`${alone} ${how}`);
+    if (how !== 'is not heard by the leader')
+      await group.site.until('it looks for another leader', async () => (await group.view(alone)).leader !== leader, 10_000);
+    await writers.progress(`${alone} ${how}, and knows it`);
+    await network.heal();
+    await group.settled();
+  }
+});
+
+test('two voters that do not reach each other, but both the leader, miss nothing', async () => {
+  const [one, two] = others(await group.leader());
+  await network.cutOneWay(one, two);
+  await network.cutOneWay(two, one);
+  await writers.progress('without each other', 20);
 });

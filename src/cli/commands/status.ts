@@ -19,9 +19,12 @@ export function register(program: Command, shell: Shell): void {
     .addOption(command.createOption('-o, --output <format>', 'how to show it').choices(['text', 'json']).default('text'))
     .action((flags: { output: string }, called: Command) =>
       withClient(shell, called, async (client) => {
-        const status = await client.status().catch((error: unknown) => leaderless(error));
+        // Where no quorum is, there is nothing to be patient for; during an election there is.
+        const first = await client.group().catch(withoutReplicas);
+        const isHopeless = first !== null && first.leader === null && !first.paused && !first.quorum;
+        const status = isHopeless ? null : await client.status().catch(leaderless);
         if (status === null) {
-          const group = await client.group();
+          const group = isHopeless ? first : await client.group();
           shell.stdout.write(
             flags.output === 'json'
               ? `${JSON.stringify({ group }, null, 2)}\n`
@@ -36,6 +39,12 @@ export function register(program: Command, shell: Shell): void {
         );
       }),
     );
+}
+
+/** An orchestrator whose log is elsewhere has none of its own. */
+export function withoutReplicas(error: unknown): null {
+  if (error instanceof CodedError && error.code === 'not_found') return null;
+  throw error;
 }
 
 /** null: the replica answers, and knows of no leader that could. */

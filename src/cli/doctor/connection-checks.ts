@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { CodedError } from '../../core/model/errors.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { Transport } from '../api/transport.ts';
+import { withoutReplicas } from '../commands/status.ts';
 import { configPath } from '../context/config-file.ts';
 import { type ConnectionFlags, chooseTarget, type Target } from '../context/target.ts';
 import { formatAge } from '../output/age.ts';
@@ -65,12 +66,6 @@ export async function checkConnection(shell: Shell, flags: ConnectionFlags): Pro
     await client.close();
   }
   return checks;
-}
-
-/** An orchestrator whose log is elsewhere has none of its own. */
-function withoutReplicas(error: unknown): null {
-  if (error instanceof CodedError && error.code === 'not_found') return null;
-  throw error;
 }
 
 async function checkConfigMode(shell: Shell): Promise<Check[]> {
