@@ -12,7 +12,7 @@ import { performance } from 'node:perf_hooks';
 import { LevelRaftStorage } from '../src/adapters/level/raft-storage.ts';
 import type { PlacementPolicyName } from '../src/core/model/service.ts';
 import type { Log } from '../src/ports/log.ts';
-import { ALONE, aloneOn } from '../test/rig/lone-replica.ts';
+import { aloneOn } from '../test/rig/lone-replica.ts';
 import { type Bench, type BenchContext, type Figure, figure } from './bench.ts';
 import { Group } from './group/group.ts';
 import { PLACEMENTS, PlacementSite } from './placement-site.ts';
@@ -127,7 +127,7 @@ async function place(log: Log, load: Load) {
 
 const withLoneLog: WithLog = async (_, use) => {
   const directory = await mkdtemp(join(tmpdir(), 'tendril-bench-'));
-  const log = aloneOn(new LevelRaftStorage(join(directory, 'log'), [ALONE]));
+  const log = aloneOn(new LevelRaftStorage(join(directory, 'log')));
   try {
     return await use(log);
   } finally {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LevelRaftStorage } from '../src/adapters/level/raft-storage.ts';
 import type { Log, LogEntry } from '../src/ports/log.ts';
-import { ALONE, aloneOn } from '../test/rig/lone-replica.ts';
+import { aloneOn } from '../test/rig/lone-replica.ts';
 import { type Bench, figure } from './bench.ts';
 
 const RUNS = 5;
