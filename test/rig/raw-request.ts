@@ -1,4 +1,5 @@
 /** One HTTPS request as any client could send it: status, headers and the beginning of the answer, streams included. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 
 export interface RawRequest {
@@ -14,6 +15,7 @@ export interface RawRequest {
 export interface RawAnswer {
   readonly status: number;
   readonly type: string;
+  readonly headers: IncomingHttpHeaders;
   /** Up to the end, or of a stream what came at once. */
   readonly text: string;
 }
@@ -38,10 +40,11 @@ export function rawRequest(url: string, init: RawRequest): Promise<RawAnswer> {
         },
       },
       (response) => {
-        const type = response.headers['content-type'] ?? '';
+        const { headers } = response;
+        const type = headers['content-type'] ?? '';
         let text = '';
         const done = () => {
-          resolve({ status: response.statusCode ?? 0, type, text });
+          resolve({ status: response.statusCode ?? 0, type, headers, text });
           sent.destroy();
         };
         response.setEncoding('utf8');

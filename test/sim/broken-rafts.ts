@@ -26,7 +26,7 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     file: raft,
     find: `        sentAtMs: isAppend ? message.sentAtMs : this.#nowMs,
       },
-      this.#thisWrite(),`,
+      after,`,
     replace: `        sentAtMs: isAppend ? message.sentAtMs : this.#nowMs,
       },
       0,`,

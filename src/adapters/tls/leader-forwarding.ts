@@ -6,12 +6,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { ERRORS, type ErrorCode } from '../../core/model/errors.ts';
-import { LEADER_HEADER } from '../../core/model/leadership.ts';
+import { FORWARDED_HEADER, LEADER_HEADER } from '../../core/model/leadership.ts';
 import type { ReplicaId } from '../../core/raft/membership.ts';
 import { type ChildIdentity, dialReplicaOptions } from './dial.ts';
 
-/** The names of the replicas that forwarded it. */
-const FORWARDED = 'tendril-forwarded-by';
 /** Those of one connection only (RFC 9110, section 7.6.1). */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
 const HOPS_MAX = 2;
@@ -38,7 +36,7 @@ export class LeaderForwarding {
   }
 
   forward(request: IncomingMessage, response: ServerResponse, leader: Leader): void {
-    const hops = [request.headers[FORWARDED] ?? []].flat().join(',').split(',').filter(Boolean);
+    const hops = [request.headers[FORWARDED_HEADER] ?? []].flat().join(',').split(',').filter(Boolean);
     if (hops.length >= HOPS_MAX || hops.includes(this.#self)) {
       refuse(response, 'not_leading', leader.url);
       return;
@@ -52,7 +50,7 @@ export class LeaderForwarding {
         method: request.method,
         path: request.url,
         agent: this.#agentTo(leader),
-        headers: { ...passedOn(request.headers), [FORWARDED]: [...hops, this.#self].join(',') },
+        headers: { ...passedOn(request.headers), [FORWARDED_HEADER]: [...hops, this.#self].join(',') },
         timeout: ANSWER_TIMEOUT_MS,
       },
       (answer) => {

@@ -8,6 +8,7 @@ import {
   renewRequestSchema,
   renewResponseSchema,
 } from '../../core/model/join.ts';
+import { FORWARDED_HEADER } from '../../core/model/leadership.ts';
 import type { Peer } from '../../core/model/membership.ts';
 import type { Admission, Api, RouteContext } from '../context.ts';
 
@@ -46,7 +47,9 @@ export function joiningRoutes(api: Api, context: RouteContext, admission: Admiss
     (request) => admission.join(request.body),
   );
 
-  const certified = ({ raw }: FastifyRequest): Peer => {
+  const certified = ({ raw, headers }: FastifyRequest): Peer => {
+    // The certificate that a forwarded request shows is that of the replica that forwarded it.
+    if (headers[FORWARDED_HEADER] !== undefined) throw new CodedError('not_leading');
     const peer = admission.peerOf(raw.socket);
     if (peer === null) throw new CodedError('certificate_refused', 'none was shown');
     if ('refused' in peer) throw new CodedError('certificate_refused', peer.refused);

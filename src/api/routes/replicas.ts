@@ -13,6 +13,7 @@ import {
   replicaRenewRequestSchema,
   sealedSchema,
 } from '../../core/model/join.ts';
+import { FORWARDED_HEADER } from '../../core/model/leadership.ts';
 import { groupViewSchema } from '../../core/model/replicas.ts';
 import { type Api, type ReplicaGroup, type ReplicaPeer, type RouteContext, submit } from '../context.ts';
 import { nameParamsSchema, outcomeSchema, replicaRoleBodySchema } from '../schemas.ts';
@@ -68,7 +69,9 @@ export function replicaRoutes(api: Api, context: RouteContext, group: ReplicaGro
     (request) => group.join(request.body),
   );
 
-  const certified = ({ raw }: FastifyRequest): ReplicaPeer => {
+  const certified = ({ raw, headers }: FastifyRequest): ReplicaPeer => {
+    // The certificate that a forwarded request shows is that of the replica that forwarded it.
+    if (headers[FORWARDED_HEADER] !== undefined) throw new CodedError('not_leading');
     const peer = group.peerOf(raw.socket);
     if (peer === null) throw new CodedError('certificate_refused', 'none was shown');
     if ('refused' in peer) throw new CodedError('certificate_refused', peer.refused);

@@ -20,5 +20,8 @@ export type ProposalFate = 'never' | 'unknown';
 /** Of an answer by a replica that does not lead: the URL of the one that does, where it is known. */
 export const LEADER_HEADER = 'tendril-leader';
 
+/** Of a request that a replica has forwarded: the names of those that did. Its connection shows their certificate, not the sender's. */
+export const FORWARDED_HEADER = 'tendril-forwarded-by';
+
 /** Of an answer to a user: the URLs of all replicas, apart by blanks. */
 export const REPLICAS_HEADER = 'tendril-replicas';
