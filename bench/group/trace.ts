@@ -78,7 +78,7 @@ export class Trace {
             listener.received(peer, frame);
           },
         }),
-      setPeers: (membership) => link.setPeers(membership),
+      setPeers: (membership, version) => link.setPeers(membership, version),
       send: (peer, frame) => {
         const message = messages.get(frame);
         if (message) this.#message('sent', peer, message);

@@ -61,12 +61,18 @@ class Running {
   leadership: Leadership | null = null;
   index = 0;
 
-  constructor(wire: Wire, id: ReplicaId, disk = new MemoryDisk(wire.clock), leadership: 'standing' | 'on-demand' = 'standing') {
+  constructor(
+    wire: Wire,
+    id: ReplicaId,
+    disk = new MemoryDisk(wire.clock),
+    leadership: 'standing' | 'on-demand' = 'standing',
+    random = new Prng(id.charCodeAt(1)),
+  ) {
     this.disk = disk;
     this.log = new RaftLog(
       {
         clock: wire.clock,
-        random: new Prng(id.charCodeAt(1)),
+        random,
         storage: new MemoryRaftStorage(disk),
         link: wire.link(id),
         frames: wire.frames,
@@ -197,4 +203,35 @@ it('is restored before it is given what follows, also when the disk has finished
   heard('r3', { ...append, previousIndex: 3, previousTerm: 2, entries: [], commit: 3 });
   await until(wire, () => follower.index === 3, 'it has all');
   expect(follower.texts).toEqual(['one', 'two', 'three']);
+});
+
+it('asks in each life by numbers of its own: the leader may yet answer the life before', async () => {
+  const wire = new Wire();
+  const asked: number[] = [];
+  const heard = (_: ReplicaId, frame: Uint8Array): void => {
+    const message = wire.frames.decode(frame);
+    if (message?.type === 'readRequest') asked.push(message.read);
+  };
+  wire.listeners.set('r1', { connected: () => undefined, received: heard, disconnected: () => undefined });
+  for (const seed of [1, 2]) {
+    const follower = new Running(wire, 'r2', new MemoryDisk(wire.clock), 'standing', new Prng(seed));
+    await until(wire, () => wire.listeners.has('r2'), 'it is open');
+    const heartbeat = {
+      type: 'append',
+      term: 1,
+      previousIndex: 0,
+      previousTerm: 0,
+      entries: [],
+      commit: 0,
+      pause: false,
+    } as const;
+    wire.listeners
+      .get('r2')
+      ?.received('r1', wire.frames.encode({ ...heartbeat, round: 0, sentAtMs: 0, electionTimeoutMs: 3_000 }));
+    void follower.log.confirmRead();
+    await until(wire, () => asked.length === seed, 'it asks the leader');
+    follower.disk.crash();
+    wire.die('r2');
+  }
+  expect(asked[1]).not.toBe(asked[0]);
 });

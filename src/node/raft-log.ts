@@ -6,6 +6,7 @@
  * promises something durable waits until the storage has said so.
  */
 import { assert, must, unreachable } from '../core/base/assert.ts';
+import { integerBetween } from '../core/base/prng.ts';
 import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ProposalFate } from '../core/model/leadership.ts';
@@ -22,6 +23,7 @@ import { WakeTimer } from './wake-timer.ts';
 import { WriteOrder } from './write-order.ts';
 
 const CLOSED = 'the log is closed';
+const FIRST_NUMBER_MAX = 2 ** 40;
 
 export class RaftLog implements Log {
   readonly #components: RaftLogComponents;
@@ -46,8 +48,8 @@ export class RaftLog implements Log {
   #index = 0;
   readonly #leadership: ReplicaLeadership;
   #whenLeading: () => void = () => undefined;
-  /** Proposals, changes of membership and reads share one row of numbers below zero; the listener's own are from zero up. */
-  #nextNumber = 1;
+  /** Of reads, and below zero of changes of membership; proposals have the listener's own, from zero up. Another start in each life. */
+  #nextNumber: number;
   readonly #reads = new Awaited<boolean>();
   readonly #changes = new Awaited<string | null>();
   readonly #connected = new Set<ReplicaId>();
@@ -57,6 +59,7 @@ export class RaftLog implements Log {
     this.#components = components;
     this.#init = init;
     this.#leadership = new ReplicaLeadership(init);
+    this.#nextNumber = integerBetween(components.random, 1, FIRST_NUMBER_MAX);
     this.#order = new WriteOrder({
       send: (to, message) => this.#send(to, message),
       durable: (write) => this.#take({ type: 'persisted', write }),
@@ -96,7 +99,7 @@ export class RaftLog implements Log {
       received: (peer, frame) => this.#received(peer, frame),
       disconnected: (peer) => this.#connectionChanged({ type: 'peerDisconnected', peer }),
     });
-    link.setPeers(this.#raft.status.peers);
+    this.#setPeers();
     if (isOnlyVoter(this.#raft.status.membership, this.#init.id)) {
       // Nobody else knows more: it leads by itself, and has then delivered all there is.
       const leads = new Promise<void>((resolve) => {
@@ -305,11 +308,9 @@ export class RaftLog implements Log {
     }
   }
 
-  /** Whoever is led by one that its own log does not know has an old log: it keeps whom it was told of, or would cut off its leader. */
   #setPeers(): void {
-    const { peers } = must(this.#raft, 'an open log').status;
-    const { otherLeader } = this.#leadership;
-    if (otherLeader === null || peers.some(({ id }) => id === otherLeader)) this.#components.link.setPeers(peers);
+    const { peers, peersVersion } = must(this.#raft, 'an open log').status;
+    this.#components.link.setPeers(peers, peersVersion);
   }
 
   #send(to: ReplicaId, message: PeerMessage): void {
@@ -344,7 +345,6 @@ export class RaftLog implements Log {
     for (const vote of votes) this.#told(vote);
     const voters = votes.map(({ voter }) => voter);
     if (!this.#leadership.changed(term, leader, voters)) return;
-    this.#setPeers();
     this.#tellLeadership();
     this.#leadEarly();
   }

@@ -33,6 +33,7 @@ export type RaftInput =
     }
   | { readonly type: 'proposed'; readonly proposals: readonly Proposal[] }
   | { readonly type: 'membershipProposed'; readonly proposal: number; readonly change: MembershipChange }
+  /** `read` is like no other of any life of this replica: an answer that was on its way when it ended may still come. */
   | { readonly type: 'readRequested'; readonly read: number }
   | { readonly type: 'transferRequested'; readonly to: ReplicaId }
   /** On demand: there is something to decide here. */
@@ -91,8 +92,8 @@ export type RaftEffect =
   /** On demand: a vote that came after the election was won; what it tells counts all the same. */
   | { readonly type: 'lateVote'; readonly vote: GrantedVote }
   | { readonly type: 'membershipChanged'; readonly membership: Membership }
-  /** Whom to be connected with: the members, and those who are members as long as a change is not committed. */
-  | { readonly type: 'peersChanged'; readonly peers: Membership };
+  /** Whom to be connected with, or its version (RaftStatus) has changed. */
+  | { readonly type: 'peersChanged' };
 
 export interface CommittedEntry extends RaftEntry {
   readonly proposal?: number;

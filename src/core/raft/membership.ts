@@ -118,6 +118,14 @@ export class MembershipHistory {
     return [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  /** From which index on the last membership counts that is committed, as far as it is known. */
+  committedAt(commit: number): number {
+    return must(
+      this.#history.findLast(({ index }) => index <= commit),
+      `membership at ${commit}`,
+    ).index;
+  }
+
   at(index: number): Membership {
     return must(
       this.#history.findLast((entry) => entry.index <= index),

@@ -49,8 +49,10 @@ export interface RaftStatus {
   readonly commit: number;
   readonly lastIndex: number;
   readonly membership: Membership;
-  /** Its members, and those of memberships that may come back. */
+  /** Whom to be connected with: the members, and those who are members as long as a change is not committed. */
   readonly peers: Membership;
+  /** Grows with the memberships that are committed: who knows the later one knows who belongs. */
+  readonly peersVersion: number;
   /** On the leader: the last index that each other replica is known to have. */
   readonly matched: ReadonlyMap<ReplicaId, number>;
   /** Others that do not answer, as far as this replica asks them: as the leader, or while it looks for votes. */
@@ -70,6 +72,7 @@ export class Raft {
   readonly #log: EntryLog;
   readonly #memberships: MembershipHistory;
   #peers: Membership;
+  #peersVersion: number;
   #snapshot: SnapshotHead | null;
 
   #hard: HardState;
@@ -130,6 +133,7 @@ export class Raft {
     this.#hard = hard;
     this.#commit = this.#delivered = snapshot?.index ?? 0;
     this.#peers = this.#memberships.since(this.#commit);
+    this.#peersVersion = this.#memberships.committedAt(this.#commit);
     this.#durable = this.#log.lastIndex;
     this.#electionTimeoutMs = init.electionTimeoutMinMs;
   }
@@ -144,6 +148,7 @@ export class Raft {
       lastIndex: this.#log.lastIndex,
       membership: this.#memberships.current,
       peers: this.#peers,
+      peersVersion: this.#peersVersion,
       matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
       silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, SILENT_TIMEOUTS * this.#electionTimeoutMs),
     };
@@ -414,11 +419,11 @@ export class Raft {
 
   #tellPeers(): void {
     const peers = this.#memberships.since(this.#commit);
-    if (peers === this.#peers) return;
-    const isSame = peers.length === this.#peers.length && peers.every((peer, at) => peer === this.#peers[at]);
+    const version = this.#memberships.committedAt(this.#commit);
+    if (peers === this.#peers && version === this.#peersVersion) return;
     this.#peers = peers;
-    if (isSame) return;
-    this.#effects.push({ type: 'peersChanged', peers });
+    this.#peersVersion = version;
+    this.#effects.push({ type: 'peersChanged' });
   }
 
   #tellLeader(votes: readonly GrantedVote[]): void {
