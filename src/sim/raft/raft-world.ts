@@ -46,10 +46,10 @@ export class RaftWorld {
     for (const founder of this.#founders) this.#create(founder, this.#founders);
   }
 
-  /** One that belongs to nothing yet, and knows whom to dial. */
+  /** One that belongs to nothing yet, and is told who does. */
   add(role: Replica['role']): Replica {
     const self = replicaOf(this.machines.size + 1, role);
-    this.#create(self, []);
+    this.#create(self, this.newest()?.membership ?? []);
     return self;
   }
 
@@ -71,7 +71,6 @@ export class RaftWorld {
           this.#servers.set(replica, server);
           return listenerOf(server);
         },
-        introduced: () => [...this.machines.values()].map(({ self: other }) => other),
         fail: (error) => this.fail(error),
       },
       {

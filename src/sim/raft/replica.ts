@@ -29,14 +29,12 @@ export interface ReplicaComponents {
   readonly frames: RaftLogComponents['frames'];
   /** Whom a log goes on with. A new one for each process. */
   readonly serve: (replica: ReplicaMachine, log: RaftLog) => LogListener;
-  /** Whom one that joins is told of: its own log names nobody yet. */
-  readonly introduced: () => Membership;
   /** Something happened that no fault explains. */
   readonly fail: (error: unknown) => void;
 }
 
 export type ReplicaInit = Omit<RaftInit, 'id' | 'membership'> & {
-  /** Of a log that begins: all who found it, or nobody for one that joins. */
+  /** Of a log that begins: all who found it, or whom one that joins is told of. */
   readonly membership: Membership;
 };
 
@@ -80,14 +78,12 @@ export class ReplicaMachine {
     this.#life = life;
     this.#gate = gate;
     this.note('starts');
-    const link = network.link(this.id);
-    if (this.#init.membership.length === 0) link.setPeers(this.#components.introduced());
     const log = new RaftLog(
       {
         clock: gated(clock.of(life), gate),
         random: new Prng(integerBetween(random, 0, 2 ** 31)),
         storage: gatedStorage(new MemoryRaftStorage(this.disk), gate),
-        link: this.#watched(link, gate),
+        link: this.#watched(network.link(this.id), gate),
         frames,
         attachment: () => (this.#init.leadership === 'standing' ? null : LOAD),
         membershipChanged: (membership) =>
@@ -161,7 +157,7 @@ export class ReplicaMachine {
           received: (peer, frame) => gate.pass(() => listener.received(peer, frame)),
           disconnected: (peer) => gate.pass(() => listener.disconnected(peer)),
         }),
-      setPeers: (membership) => link.setPeers(membership),
+      setPeers: (membership, version) => link.setPeers(membership, version),
       send: (peer, frame) => {
         this.frames += 1;
         link.send(peer, frame);
