@@ -162,8 +162,10 @@ export class OrchestratorBackend {
   }
 
   authenticate(tokenText: string): Result<{ readonly role: TokenRole }, RequestRefusal> {
-    const { checkToken, clock } = this.#components;
-    return checkToken(tokenText, (id) => this.#state.tokens.get(id), clock.nowMs());
+    const { checkToken, clock, driver } = this.#components;
+    const answer = checkToken(tokenText, (id) => this.#state.tokens.get(id), clock.nowMs());
+    if (answer.ok || answer.error.code !== 'token_unknown' || driver.core.isInformed) return answer;
+    return refused({ code: 'no_quorum', what: 'this replica has not heard of a leader since it was started', details: [] });
   }
 
   metrics(): Promise<string> {

@@ -122,6 +122,7 @@ export class Orchestrator {
   #lengthSinceSnapshot = 0;
   #nextProposal = 1;
   #deciding: number | null = null;
+  #isInformed = false;
   /** When this replica lost the lead. */
   #ledUntilMs = 0;
   /** The log has dropped a decision: until time has passed, or leadership, it would drop the next one too. */
@@ -159,6 +160,11 @@ export class Orchestrator {
 
   get leads(): boolean {
     return this.#leadership.leads;
+  }
+
+  /** Whether a leader was known since the start: before, a replica has what its last snapshot says, and no more. */
+  get isInformed(): boolean {
+    return this.#isInformed;
   }
 
   get logPosition(): { readonly index: number; readonly snapshotIndex: number } {
@@ -297,6 +303,7 @@ export class Orchestrator {
     const led = before.leads;
     this.#leadership = leadership;
     if (led && !leadership.leads) this.#ledUntilMs = this.#nowMs;
+    if (leadership.leads || leadership.leader !== null) this.#isInformed = true;
     if (before.leader !== null && !led) this.#hasFollowed = true;
     this.#isReady = true;
     if (this.#isOnDemand) {
