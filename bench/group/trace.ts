@@ -78,7 +78,7 @@ export class Trace {
             listener.received(peer, frame);
           },
         }),
-      setPeers: (membership, version) => link.setPeers(membership, version),
+      setPeers: (membership) => link.setPeers(membership),
       send: (peer, frame) => {
         const message = messages.get(frame);
         if (message) this.#message('sent', peer, message);

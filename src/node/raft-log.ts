@@ -11,7 +11,7 @@ import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ProposalFate } from '../core/model/leadership.ts';
 import type { CommittedEntry, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
-import { isOnlyVoter, type ReplicaId } from '../core/raft/membership.ts';
+import { isOnlyVoter, type Membership, type ReplicaId } from '../core/raft/membership.ts';
 import type { PeerMessage } from '../core/raft/messages.ts';
 import { Raft } from '../core/raft/raft.ts';
 import type { Log, LogListener } from '../ports/log.ts';
@@ -46,6 +46,7 @@ export class RaftLog implements Log {
   #restoring: Promise<Restored> | null = null;
   /** The last index delivered. */
   #index = 0;
+  #vouchedFor: { readonly version: number; readonly members: Membership } = { version: 0, members: [] };
   readonly #leadership: ReplicaLeadership;
   #whenLeading: () => void = () => undefined;
   /** Of reads, and below zero of changes of membership; proposals have the listener's own, from zero up. Another start in each life. */
@@ -198,6 +199,7 @@ export class RaftLog implements Log {
   #connectionChanged(change: Extract<RaftInput, { readonly peer: ReplicaId }>): void {
     if (change.type === 'peerConnected') this.#connected.add(change.peer);
     else this.#connected.delete(change.peer);
+    if (change.type === 'peerConnected') this.#vouchTo(change.peer);
     this.#take(change);
     this.#components.connectionsChanged?.();
   }
@@ -206,6 +208,7 @@ export class RaftLog implements Log {
     const message = this.#components.frames.decode(frame);
     if (message === null) this.#components.link.refuse(from);
     else if (message.type === 'ask') this.#tellTo(from);
+    else if (message.type === 'members') this.#vouched(from, message);
     else if (message.type === 'tell') this.#told({ voter: from, attachment: message.attachment });
     else if (message.type !== 'voteRequest' || message.pre) this.#take({ type: 'messageReceived', from, message });
     else this.#take({ type: 'messageReceived', from, message, attachment: this.#components.attachment() });
@@ -308,9 +311,26 @@ export class RaftLog implements Log {
     }
   }
 
+  /** Whom the own log names, and for whom a member has vouched that knows a later membership. */
   #setPeers(): void {
     const { peers, peersVersion } = must(this.#raft, 'an open log').status;
-    this.#components.link.setPeers(peers, peersVersion);
+    if (this.#vouchedFor.version <= peersVersion) this.#vouchedFor = { version: 0, members: [] };
+    const others = this.#vouchedFor.members.filter(({ id }) => !peers.some((peer) => peer.id === id));
+    this.#components.link.setPeers([...peers, ...others]);
+    for (const peer of this.#connected) this.#vouchTo(peer);
+  }
+
+  #vouchTo(peer: ReplicaId): void {
+    const { peers: members, peersVersion: version } = must(this.#raft, 'an open log').status;
+    if (members.length > 0) this.#send(peer, { type: 'members', term: this.#leadership.term, version, members });
+  }
+
+  /** Only a member's word counts, as the own log has it: whoever was removed could name anybody. */
+  #vouched(from: ReplicaId, { version, members }: Extract<PeerMessage, { type: 'members' }>): void {
+    const { peers, peersVersion } = must(this.#raft, 'an open log').status;
+    if (version <= Math.max(peersVersion, this.#vouchedFor.version) || !peers.some(({ id }) => id === from)) return;
+    this.#vouchedFor = { version, members };
+    this.#setPeers();
   }
 
   #send(to: ReplicaId, message: PeerMessage): void {

@@ -5,8 +5,7 @@
  * Promises every adapter keeps:
  *  N1. While a connection lasts frames arrive in order, unaltered, at most once; what was on the way when it ended is
  *      lost, and both sides are told of the end.
- *  N2. Only a replica of the membership is connected, under the id that its certificate stands for; and one that is not in
- *      it, but dials and knows a later membership: this replica has been away, and whoever is new since has to reach it.
+ *  N2. Only a replica of the membership is connected, under the id that its certificate stands for.
  *  N3. What waits for a slow peer is bounded (limits.peerOutgoingBytes); beyond it frames are dropped, never memory spent.
  *  N4. The listener is never called inside a call, and never after `close`.
  */
@@ -23,9 +22,9 @@ export interface PeerLink {
   open(listener: PeerListener): void;
   /**
    * Whom to be connected with; connections to others end. An empty one changes nothing: a replica that joins has a log
-   * that names nobody yet, and knows only whom it was told of. `version` grows with the memberships that are committed.
+   * that names nobody yet, and knows only whom it was told of.
    */
-  setPeers(membership: Membership, version: number): void;
+  setPeers(membership: Membership): void;
   /** Up to limits.peerFrameBytes. Dropped when there is no connection. */
   send(peer: ReplicaId, frame: Uint8Array): void;
   /** What it sent is nothing that a replica sends: the connection ends with `invalid_request`, and is tried again after a pause. */

@@ -30,7 +30,7 @@ class Place {
     const link = this.network.link(id);
     this.links.set(id, link);
     for (const peer of IDS) this.#state.delete(`${id} ${peer}`);
-    link.setPeers(membership, 0);
+    link.setPeers(membership);
     link.open({
       connected: (peer) => {
         this.#note(`${id}: connected ${peer}`);

@@ -158,7 +158,7 @@ export class PeerNetwork {
     const wire = this.wire(from.id, to);
     this.#later(LATENCIES_PER_DIAL * this.#delayMs(wire), () => {
       const target = this.#ends.get(to);
-      const isPossible = target?.isReachable && target.accepts(from) && from.wants(to) && wire.blocked.size === 0;
+      const isPossible = target?.isReachable && target.wants(from.id) && from.wants(to) && wire.blocked.size === 0;
       if (isPossible && wire.connection?.open.size !== 2) this.#connect(wire, from, target);
       done(isPossible === true);
     });
@@ -235,9 +235,6 @@ class PeerEnd implements PeerLink {
   #listener: PeerListener | null = null;
   #isOver = false;
   #peers: readonly ReplicaId[] = [];
-  #version = 0;
-  /** Let in because each knows a later membership: that of this version. */
-  readonly #guests = new Map<ReplicaId, number>();
   /** Of each peer that is not connected: how often in a row it could not be, or not for long. */
   readonly #failures = new Map<ReplicaId, number>();
   readonly #dialling = new Set<ReplicaId>();
@@ -258,30 +255,16 @@ class PeerEnd implements PeerLink {
     return this.#listener !== null && this.#peers.includes(peer);
   }
 
-  /** N2. */
-  accepts(from: PeerEnd): boolean {
-    if (this.#listener === null || this.#peers.includes(from.id)) return this.#listener !== null;
-    if (from.#version <= this.#version) return false;
-    this.#guests.set(from.id, from.#version);
-    return true;
-  }
-
   open(listener: PeerListener): void {
     this.#listener = listener;
     for (const peer of this.#peers) this.#dial(peer, 0);
   }
 
-  setPeers(membership: Membership, version: number): void {
+  setPeers(membership: Membership): void {
     if (membership.length === 0) return;
     const before = this.#peers;
     this.#peers = membership.map(({ id }) => id).filter((id) => id !== this.id);
-    this.#version = version;
     for (const peer of before) if (!this.#peers.includes(peer)) this.#end(peer);
-    for (const [guest, knows] of [...this.#guests]) {
-      if (version < knows && !this.#peers.includes(guest)) continue;
-      this.#guests.delete(guest);
-      if (!this.#peers.includes(guest)) this.#end(guest);
-    }
     for (const peer of this.#peers) if (!before.includes(peer)) this.#dial(peer, 0);
   }
 

@@ -101,6 +101,7 @@ const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ term: whole, read: whole, index: fc.option(whole) }).map((rest) => ({ type: 'readAnswer' as const, ...rest })),
   whole.map((term) => ({ type: 'ask' as const, term })),
   fc.record({ term: whole, attachment: bytes }).map((rest) => ({ type: 'tell' as const, ...rest })),
+  fc.record({ term: whole, version: whole, members: membership }).map((rest) => ({ type: 'members' as const, ...rest })),
 );
 
 const heartbeat = {

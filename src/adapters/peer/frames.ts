@@ -42,6 +42,7 @@ const TYPES = [
   'readAnswer',
   'ask',
   'tell',
+  'members',
 ] as const satisfies readonly PeerMessage['type'][];
 const ENTRY_KINDS = ['data', 'membership', 'blank'] as const satisfies readonly RaftEntry['kind'][];
 
@@ -65,7 +66,7 @@ const membershipSchema = z
   );
 
 export function encodeFrame(message: PeerMessage): Uint8Array {
-  const membership = message.type === 'snapshotPiece' ? encodeMembership(message.head.membership) : null;
+  const membership = membershipBytes(message);
   const writer = new ByteWriter(FIELDS_BYTES + contentBytes(message) + (membership?.length ?? 0));
   writer.byte(TYPES.indexOf(message.type));
   writer.integer(message.term);
@@ -112,6 +113,10 @@ export function encodeFrame(message: PeerMessage): Uint8Array {
     case 'tell':
       writer.bytes(message.attachment);
       break;
+    case 'members':
+      writer.integer(message.version);
+      writer.bytes(membership ?? new Uint8Array(0));
+      break;
     default:
       unreachable(message);
   }
@@ -126,6 +131,11 @@ export function decodeFrame(frame: Uint8Array): PeerMessage | null {
   if (type === undefined) return null;
   const message = readMessage(reader, type, reader.integer());
   return reader.isDone ? message : null;
+}
+
+function membershipBytes(message: PeerMessage): Uint8Array | null {
+  if (message.type === 'snapshotPiece') return encodeMembership(message.head.membership);
+  return message.type === 'members' ? encodeMembership(message.members) : null;
 }
 
 function contentBytes(message: PeerMessage): number {
@@ -191,6 +201,12 @@ function readMessage(reader: ByteReader, type: PeerMessage['type'], term: number
       return { type, term };
     case 'tell':
       return { type, term, attachment: reader.bytes(limits.peerAttachmentBytes) };
+    case 'members': {
+      const version = reader.integer();
+      const members = readMembership(reader.bytes(limits.peerMembershipBytes));
+      if (members === null) reader.fail();
+      return { type, term, version, members: members ?? [] };
+    }
     default:
       return unreachable(type);
   }

@@ -53,7 +53,7 @@ describe('peer links over TLS WebSockets', () => {
     const link = site.link(id);
     const heard = new Heard<string>();
     links.push(link);
-    link.setPeers(site.membership(id, peers), 0);
+    link.setPeers(site.membership(id, peers));
     link.open({
       connected: (peer) => heard.push(`connected ${peer}`),
       disconnected: (peer) => heard.push(`disconnected ${peer}`),
@@ -95,7 +95,7 @@ describe('peer links over TLS WebSockets', () => {
     links.push(link);
     const wrong = site.membership('r1', ['r2']).map((replica) => ({ ...replica, id: 'r3' }));
     const heard = new Heard<string>();
-    link.setPeers(wrong, 0);
+    link.setPeers(wrong);
     link.open({ connected: (peer) => heard.push(peer), disconnected: () => undefined, received: () => undefined });
     await site.warnings.until(1, (text) => text.startsWith('r1: ') && text.includes('that is replica r2, not r3'));
     expect(heard.all).toEqual([]);

@@ -26,7 +26,6 @@ const PATH = '/peer';
 /** Another layout of frames would be another protocol: replicas of both can then tell. */
 const PROTOCOL = 'tendril-peer-1';
 const DIAL_HEADER = 'tendril-dial';
-const VERSION_HEADER = 'tendril-membership';
 const WELCOME = 'welcome';
 const PAUSES_MS = [100, 200, 400, 1_000, 2_000, 4_000, 8_000] as const;
 /** The one with the greater id leaves the other this much time, so that there are seldom two connections. */
@@ -59,8 +58,6 @@ interface Dial {
 /** Another replica, and how things stand with it. */
 interface Peer {
   replica: Replica;
-  /** Not of the membership, and let in because it knows a later one, of this version: where to dial it is not known. */
-  guestVersion: number | null;
   socket: PeerSocket | null;
   connectedAtMs: number;
   dial: Dial | null;
@@ -86,7 +83,6 @@ export class WebSocketPeerLink implements PeerLink {
   /** Every WebSocket that is not closed yet: closing waits for them. */
   readonly #open = new Set<WebSocket>();
   #listener: PeerListener | null = null;
-  #version = 0;
 
   constructor(components: WebSocketPeerLinkComponents, init: WebSocketPeerLinkInit) {
     this.#components = components;
@@ -98,20 +94,15 @@ export class WebSocketPeerLink implements PeerLink {
     for (const peer of this.#peers.values()) this.#dialLater(peer, 0);
   }
 
-  setPeers(membership: Membership, version: number): void {
+  setPeers(membership: Membership): void {
     if (membership.length === 0) return;
-    this.#version = version;
-    for (const [id, peer] of this.#peers) {
-      const isGuest = peer.guestVersion !== null && peer.guestVersion > version;
-      if (!isGuest && !membership.some((replica) => replica.id === id)) this.#forget(peer);
-    }
+    for (const [id, peer] of this.#peers) if (!membership.some((replica) => replica.id === id)) this.#forget(peer);
     for (const replica of membership) {
       if (replica.id === this.#init.id) continue;
       const known = this.#peers.get(replica.id);
       const isNews = known?.replica.url !== replica.url;
       const peer = known ?? newPeer(replica);
       peer.replica = replica;
-      peer.guestVersion = null;
       this.#peers.set(replica.id, peer);
       if (isNews && peer.socket === null) this.#dialLater(peer, 0);
     }
@@ -140,7 +131,7 @@ export class WebSocketPeerLink implements PeerLink {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#track(webSocket);
       const number = parseDialNumber(request.headers[DIAL_HEADER]);
-      const peer = this.#peers.get(id) ?? this.#guest(id, request);
+      const peer = this.#peers.get(id);
       const refuse = (code: ErrorCode, detail = '') => hangUp(this.#components.clock, webSocket, code, detail);
       if (this.#listener === null) refuse('unavailable');
       else if (peer === undefined) {
@@ -156,15 +147,6 @@ export class WebSocketPeerLink implements PeerLink {
         }
       }
     });
-  }
-
-  /** N2: one that is not of the membership here, because it knows a later one; the next dial may show it anew. */
-  #guest(id: ReplicaId, request: IncomingMessage): Peer | undefined {
-    const version = parseDialNumber(request.headers[VERSION_HEADER]);
-    if (this.#listener === null || version === null || version <= this.#version) return undefined;
-    const guest = { ...newPeer({ id, name: id, url: '', role: 'learner' }), guestVersion: version };
-    this.#peers.set(id, guest);
-    return guest;
   }
 
   #track(webSocket: WebSocket): void {
@@ -217,10 +199,6 @@ export class WebSocketPeerLink implements PeerLink {
   }
 
   #failed(peer: Peer, reason: string): void {
-    if (peer.guestVersion !== null) {
-      this.#peers.delete(peer.replica.id); // it dials again
-      return;
-    }
     if (peer.told !== reason)
       this.#components.warn('No connection to a replica', { replica: peer.replica.name, url: peer.replica.url, reason });
     peer.told = reason;
@@ -232,7 +210,7 @@ export class WebSocketPeerLink implements PeerLink {
 
   #dialLater(peer: Peer, pauseMs: number): void {
     peer.cancelPause();
-    if (this.#listener === null || peer.dial !== null || peer.guestVersion !== null) return;
+    if (this.#listener === null || peer.dial !== null) return;
     const waitMs = pauseMs + (this.#init.id < peer.replica.id ? 0 : HEAD_START_MS);
     peer.cancelPause = this.#components.clock.startTimer(waitMs, () => this.#dial(peer));
   }
@@ -244,7 +222,7 @@ export class WebSocketPeerLink implements PeerLink {
     const { id, url } = peer.replica;
     const webSocket = new WebSocket(`${url.replace(/^https:/, 'wss:')}${PATH}`, [PROTOCOL], {
       ...this.#init.tls(id),
-      headers: { [DIAL_HEADER]: String(rank.number), [VERSION_HEADER]: String(this.#version) },
+      headers: { [DIAL_HEADER]: String(rank.number) },
       perMessageDeflate: false,
       maxPayload: limits.peerFrameBytes,
       handshakeTimeout: DIAL_TIMEOUT_MS,
@@ -307,7 +285,6 @@ export class WebSocketPeerLink implements PeerLink {
 function newPeer(replica: Replica): Peer {
   return {
     replica,
-    guestVersion: null,
     socket: null,
     connectedAtMs: 0,
     dial: null,

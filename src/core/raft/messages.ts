@@ -22,12 +22,17 @@ export interface SnapshotHead {
 }
 
 /**
- * What replicas say besides Raft, on demand: what each sees of its children. `ask` is answered with `tell`; whoever
+ * What replicas say besides Raft. On demand, what each sees of its children: `ask` is answered with `tell`; whoever
  * follows a leader tells it of changes. Nothing of it is promised to be durable, or to arrive.
  */
 export type GroupTalk =
   | { readonly type: 'ask'; readonly term: number }
-  | { readonly type: 'tell'; readonly term: number; readonly attachment: Uint8Array };
+  | { readonly type: 'tell'; readonly term: number; readonly attachment: Uint8Array }
+  /**
+   * Who belongs, as the sender's log has it, of which version (RaftStatus.peersVersion). A member that has been away may
+   * know none of those who are new since, the leader among them: whom it knows, vouches for them.
+   */
+  | { readonly type: 'members'; readonly term: number; readonly version: number; readonly members: Membership };
 
 /** All that travels between replicas. */
 export type PeerMessage = RaftMessage | GroupTalk;

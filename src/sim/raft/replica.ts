@@ -157,7 +157,7 @@ export class ReplicaMachine {
           received: (peer, frame) => gate.pass(() => listener.received(peer, frame)),
           disconnected: (peer) => gate.pass(() => listener.disconnected(peer)),
         }),
-      setPeers: (membership, version) => link.setPeers(membership, version),
+      setPeers: (membership) => link.setPeers(membership),
       send: (peer, frame) => {
         this.frames += 1;
         link.send(peer, frame);
