@@ -85,7 +85,7 @@ describe('peer links over TLS WebSockets', () => {
     start('r1');
     start('r3', IDS);
     await site.warnings.until(1, (text) => text.startsWith('r1: A replica that is no member') && text.includes('"r3"'));
-    await site.warnings.until(1, (text) => text.startsWith('r3: No connection') && text.includes('not_a_member'));
+    await site.warnings.until(1, (text) => text.startsWith('r3: No connection') && text.includes('not of its group'));
   });
 
   it('N2: does not take a replica for another one that it finds at its address', async () => {

@@ -34,6 +34,10 @@ const HEAD_START_MS = 250;
 const LASTING_MS = 20_000;
 const DIAL_TIMEOUT_MS = 10_000;
 const SILENCE_MS = 15_000;
+/** Whoever comes back to a group that has removed it, or was made anew without it, reads here why nothing happens. */
+const NOT_A_MEMBER =
+  'it says that this replica is not of its group: it was removed, the group was recovered without it, or it has only just ' +
+  'joined. One that was removed joins again with an empty data directory and a new token';
 
 export interface WebSocketPeerLinkComponents {
   readonly clock: Clock;
@@ -82,6 +86,7 @@ export class WebSocketPeerLink implements PeerLink {
   });
   /** Every WebSocket that is not closed yet: closing waits for them. */
   readonly #open = new Set<WebSocket>();
+  readonly #strangers = new Set<ReplicaId>();
   #listener: PeerListener | null = null;
 
   constructor(components: WebSocketPeerLinkComponents, init: WebSocketPeerLinkInit) {
@@ -104,6 +109,7 @@ export class WebSocketPeerLink implements PeerLink {
       const peer = known ?? newPeer(replica);
       peer.replica = replica;
       this.#peers.set(replica.id, peer);
+      this.#strangers.delete(replica.id);
       if (isNews && peer.socket === null) this.#dialLater(peer, 0);
     }
   }
@@ -135,7 +141,7 @@ export class WebSocketPeerLink implements PeerLink {
       const refuse = (code: ErrorCode, detail = '') => hangUp(this.#components.clock, webSocket, code, detail);
       if (this.#listener === null) refuse('unavailable');
       else if (peer === undefined) {
-        this.#components.warn('A replica that is no member was turned away', { replica: id });
+        this.#strangerCame(id);
         refuse('not_a_member');
       } else if (number === null) refuse('invalid_request');
       else {
@@ -147,6 +153,14 @@ export class WebSocketPeerLink implements PeerLink {
         }
       }
     });
+  }
+
+  /** It comes again and again: told once, until it is a member. */
+  #strangerCame(id: ReplicaId): void {
+    if (this.#strangers.has(id)) return;
+    if (this.#strangers.size >= limits.orchestratorReplicas) this.#strangers.clear();
+    this.#strangers.add(id);
+    this.#components.warn('A replica that is no member was turned away', { replica: id });
   }
 
   #track(webSocket: WebSocket): void {
@@ -198,7 +212,8 @@ export class WebSocketPeerLink implements PeerLink {
     this.#failed(peer, reason);
   }
 
-  #failed(peer: Peer, reason: string): void {
+  #failed(peer: Peer, problem: string): void {
+    const reason = problem.includes('not_a_member') ? NOT_A_MEMBER : problem;
     if (peer.told !== reason)
       this.#components.warn('No connection to a replica', { replica: peer.replica.name, url: peer.replica.url, reason });
     peer.told = reason;
