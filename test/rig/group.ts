@@ -71,9 +71,14 @@ export class Group {
 
   async remove(name: string): Promise<void> {
     await this.site.api(await this.leader()).removeChild('node', name);
+    await this.forget(name);
+    await this.settled();
+  }
+
+  /** It is no replica any more. */
+  async forget(name: string): Promise<void> {
     await this.replica(name).close();
     this.#replicas.delete(name);
-    await this.settled();
   }
 
   view(name: string): Promise<GroupView> {
