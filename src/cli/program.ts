@@ -86,7 +86,7 @@ const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'node',
     group: 'Machines:',
-    summary: 'list, cordon, drain and remove nodes',
+    summary: 'list, cordon, drain, promote, demote and remove nodes',
     load: () => import('./commands/node.ts'),
   },
   {

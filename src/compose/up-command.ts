@@ -48,8 +48,8 @@ export function register(program: Command, shell: Shell): void {
       'where it keeps everything; TENDRIL_DATA_DIR (default /var/lib/tendril, or ~/.local/share/tendril)',
     )
     .option('--name <NAME>', "its name (default: the machine's)")
-    .option('--join <URL>', 'join this orchestrator as a worker: https://HOST:7443, with --token')
-    .option('--role <ROLE>', 'with --join: be a replica of that orchestrator, a voter or a learner (RODS: candidate, replica)')
+    .option('--join <URL>', 'join this orchestrator, as a worker unless --role says more: https://HOST:7443, with --token')
+    .option('--role <ROLE>', '... as one of its replicas: voter or learner (RODS: candidate, replica)')
     .option('--parent <URL>', 'be a cluster of this orchestrator: https://HOST:7443, with --token')
     .option('--leadership <MODE>', `of a new orchestrator: ${LEADERSHIPS.join(' or ')} (default standing; docs/replicas.md)`)
     .option('--no-worker', 'orchestrate only: run nothing on this node itself')
@@ -82,7 +82,7 @@ Examples:
   $ tendril up                                             everything on this machine
   $ tendril token create --role worker                     ... then, on another machine:
   $ tendril up --join https://10.0.0.5:7443 --token T      a worker more
-  $ tendril up --join https://10.0.0.5:7443 --role voter --token T     ... or one that can lead when the first is lost
+  $ tendril up --join https://10.0.0.5:7443 --role voter --token V   a replica more, which can lead
   $ tendril up --parent https://root:7443 --token T        a cluster of that root, also from behind NAT`,
     )
     .action(async (flags: Flags, command: Command) => {
@@ -196,7 +196,7 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<
       '  Next:',
       '    tendril status',
       '    tendril apply -f SERVICE.yaml --wait',
-      '    tendril token create --role worker    to join another machine',
+      '    tendril token create --role worker    to join another machine; --role voter for one that can lead, too',
     );
   }
   if (shell.stdout.isTTY) shell.stdout.write(`${lines.join('\n')}\n\n`);
