@@ -91,12 +91,12 @@ export class TendrilProcess {
     return this.#child.pid;
   }
 
-  /** Resolves when it is up. On the same data directory as before, without any flag of the first start. */
-  async start(): Promise<void> {
+  /** Resolves when it is up. On the same data directory as before, without any flag of the first start but `again`. */
+  async start(again: readonly string[] = []): Promise<void> {
     if (this.#child) throw new Error(`${this.name} runs already`);
     this.#isFrozen = false;
     const first = this.#uid === null;
-    const flags = first ? [...this.#firstFlags, ...this.#flags] : this.#flags;
+    const flags = [...(first ? this.#firstFlags : []), ...this.#flags, ...again];
     const up = [process.execPath, PROGRAM, 'up', '--data-dir', this.directory, '--log-format', 'json', ...flags];
     const [program = '', ...words] = [...(this.place?.command ?? []), ...up];
     const child = spawn(program, words, {

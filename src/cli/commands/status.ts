@@ -81,7 +81,7 @@ export function formatLeaderless(group: GroupView, server: string, paint: Painte
   return formatFields([
     ['Orchestrator', server],
     ['Leader', paint.bad(`none: ${why}`)],
-    ['Replicas', groupText(group, paint)],
+    ['Replicas', groupText({ ...group, leader: null }, paint)], // a learner may still take one for it
   ]);
 }
 
