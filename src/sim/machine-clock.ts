@@ -21,7 +21,7 @@ export class MachineClock {
     this.#world = world;
     this.skewMs = skewMs;
     this.#driftPpm = driftPpm;
-    this.#startMs = world.nowMs();
+    this.#startMs = Math.floor(world.nowMs());
   }
 
   nowMs(): number {

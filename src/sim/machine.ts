@@ -32,7 +32,7 @@ export interface MachineComponents {
   readonly fail: (error: unknown) => void;
 }
 
-abstract class Machine {
+export abstract class Machine {
   readonly name: string;
   /** Machine name of its parent, and its own name there; null for the root. */
   readonly parent: { readonly machine: string; readonly child: string } | null;

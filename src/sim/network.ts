@@ -95,6 +95,10 @@ export class SimNetwork {
     this.#downlinks.set(parent, end);
   }
 
+  unlisten(parent: string, end: DownlinkEnd): void {
+    if (this.#downlinks.get(parent) === end) this.#downlinks.delete(parent);
+  }
+
   /** Its process is gone. The machine's kernel says so to the other ends, unless it is gone as well. */
   processDied(name: string, powerCut: boolean): void {
     if (this.#downlinks.get(name)?.life.alive === false) this.#downlinks.delete(name);
@@ -391,6 +395,7 @@ class DownlinkEnd implements Downlink {
 
   async close(): Promise<void> {
     this.#listener = null;
+    this.#network.unlisten(this.name, this);
     for (const connection of this.#connections.values()) this.#network.endParentSide(connection, 'the parent has stopped');
   }
 

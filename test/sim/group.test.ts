@@ -1,0 +1,29 @@
+/** Seeds of a replicated orchestrator with its nodes, under both leaderships: some every time the same, some twice. */
+import { describe, expect, it } from 'vitest';
+import { decodeFrame, encodeFrame } from '../../src/adapters/peer/frames.ts';
+import { GROUP_FAULTS } from '../../src/sim/group/group-faults.ts';
+import { runGroupSeed } from '../../src/sim/group/group-run.ts';
+
+const FIRST_SEED = 1;
+const SEEDS = 40;
+const frames = { encode: encodeFrame, decode: decodeFrame };
+
+describe.each(['standing'] as const)('a replicated orchestrator and its nodes, %s', (leadership) => {
+  const fired = new Set<string>();
+
+  it.each(Array.from({ length: SEEDS }, (_, at) => FIRST_SEED + at))('seed %i', async (seed) => {
+    const result = await runGroupSeed(seed, leadership, frames);
+    for (const fault of Object.keys(result.fired)) fired.add(fault);
+  });
+
+  it('has met every fault there is', () => {
+    expect([...fired].sort()).toEqual([...GROUP_FAULTS].sort());
+  });
+
+  it.each([7, 23])('replays seed %i exactly', async (seed) => {
+    const once = await runGroupSeed(seed, leadership, frames);
+    const twice = await runGroupSeed(seed, leadership, frames);
+    expect(twice.digest).toBe(once.digest);
+    expect(twice.events).toBe(once.events);
+  });
+});
