@@ -26,11 +26,7 @@ test('a learner takes requests and does not count; it holds the authority as lon
   expect(await group.replica('n3').service('asked-of-a-learner')).toMatchObject({ generation: 1 });
 
   await site.node('n2').kill();
-  await site.until(
-    'one of two voters is no quorum, whoever else is there',
-    async () => !(await group.view('root')).quorum,
-    10_000,
-  );
+  await group.isAlone('root');
   const status = await site.cli('--context', 'root', 'status');
   expect(status.stdout).toContain('none: no quorum of the voters can be reached');
   await site.node('n2').start();

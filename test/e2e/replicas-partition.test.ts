@@ -57,7 +57,7 @@ test('a leader that is cut off steps down, decides nothing, shows nothing out of
   await group.leader(leader);
   await writers.progress('the leader is cut off');
   expect(await pending).toBe('unavailable');
-  await site.until('it knows that there is no quorum', async () => !(await group.view(leader)).quorum, 10_000);
+  await group.isAlone(leader);
   await expect(group.replica(leader).apply(service('asked-alone'))).rejects.toMatchObject({ code: 'no_quorum' });
   await expect(group.replica(leader).service('on-root')).rejects.toMatchObject({ code: 'no_quorum' });
 

@@ -24,14 +24,7 @@ test('a lost majority stops commits, and nothing else; recovered by hand, the gr
   await site.node('root').powerCut();
   await rm(site.node('root').directory, { recursive: true });
   await site.node('n3').kill(); // its disk turns up again, later
-  await site.until(
-    'it knows that it is alone',
-    async () => {
-      const { quorum, leader } = await group.view(LAST);
-      return !quorum && leader === null;
-    },
-    10_000,
-  );
+  await group.isAlone(LAST);
   await expect(group.replica(LAST).service('steady')).rejects.toMatchObject({ code: 'no_quorum' });
   const status = await site.cli('--context', LAST, 'status');
   expect(status.exitCode).toBe(1);

@@ -99,6 +99,18 @@ export class Group {
     return null;
   }
 
+  /** Resolves when this one knows that no quorum is to be had, and so no leader. */
+  isAlone(name: string): Promise<unknown> {
+    return this.site.until(
+      `${name} knows that there is no quorum`,
+      async () => {
+        const { quorum, leader } = await this.view(name);
+        return !quorum && leader === null;
+      },
+      SETTLED_MS,
+    );
+  }
+
   /** The group is as it is wanted, and everyone who runs has everything. */
   settled(): Promise<GroupView> {
     return this.site.until(
