@@ -49,4 +49,9 @@ export const benches: readonly BenchEntry[] = [
     summary: 'from the death of the leader to the next commit, three voters, beside etcd over the same links',
     load: async () => (await import('./failover.ts')).failover,
   },
+  {
+    name: 'false-elections',
+    summary: 'elections that nobody needs, in idle hours over links that lose packets, simulated',
+    load: async () => (await import('./false-elections.ts')).falseElections,
+  },
 ];

@@ -1,76 +1,172 @@
-/**
- * `npm run sim -- [group] [--seed X] [--seeds N] [--trace]`: runs seeds of the simulation, each twice when asked with
- * --twice. `group`: of a replicated orchestrator with its nodes, under `--mode standing` or `on-demand`.
- */
+/** Simulation: `npm run sim`; `npm run sim -- --help` says what there is. */
 import { parseArgs } from 'node:util';
 import { decodeFrame, encodeFrame } from '../src/adapters/peer/frames.ts';
-import { LEADERSHIPS } from '../src/core/model/replicas.ts';
+import { LEADERSHIPS, type Leadership } from '../src/core/model/replicas.ts';
+import { type RunName, runs } from '../src/core/raft/testing/runs.ts';
 import { runGroupSeed } from '../src/sim/group/group-run.ts';
+import { runRaftSeed } from '../src/sim/raft/raft-run.ts';
 import { runSeed } from '../src/sim/run.ts';
+
+const HELP = `npm run sim -- [WHAT] [--seed X] [--seeds N] [--trace] [--twice] [--keep-going]
+
+WHAT
+  deployments  whole deployments: root, clusters, nodes, requests (the default)
+  group        an orchestrator of several replicas with its nodes; --mode standing or on-demand
+  raft         replicated logs: drivers, disks, links, and clients whose histories are judged
+  raft-core    the Raft core alone; --run NAME for one kind of run of: ${Object.keys(runs).join(', ')}
+
+  --seed X      begins with seed X, a random one otherwise; alone it replays that seed with its trace
+  --seeds N     runs N seeds
+  --trace       prints what happens
+  --twice       runs every seed twice and compares the traces; otherwise one in fifty
+  --keep-going  goes on after a seed that failed
+`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seed: { type: 'string' },
-    seeds: { type: 'string', default: '1' },
+    seeds: { type: 'string' },
+    run: { type: 'string' },
     mode: { type: 'string', default: 'standing' },
     trace: { type: 'boolean', default: false },
     twice: { type: 'boolean', default: false },
     'keep-going': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
 
 type Print = ((line: string) => void) | null;
 
-/** What a run came to, in words. */
-interface Ran {
+interface Simulation {
+  /** What is run, for a person who repeats it. */
+  readonly command: string;
+  /** Whether each seed is told of, or how far it is every few seconds. */
+  readonly tellsEach: boolean;
+  readonly run: (seed: number, print: Print) => Promise<Outcome>;
+}
+
+interface Outcome {
+  /** The same for the same seed, every time. */
   readonly digest: string;
-  readonly text: string;
+  readonly story: string;
+  /** What went wrong, and how often. */
+  readonly fired: Readonly<Record<string, number>>;
 }
 
-async function runDeployment(seed: number, print: Print): Promise<Ran> {
-  const { knobs, digest, events, simulatedMs, requests, fired, convergedMs } = await runSeed(seed, print);
-  const nodes = Math.max(1, knobs.clusters) * knobs.nodesPerCluster;
-  const text =
-    `${knobs.clusters} clusters, ${nodes} nodes, ${Math.round(simulatedMs / 1000)} s simulated, ${requests} requests, ` +
-    `faults ${JSON.stringify(fired)}, converged in ${Math.round(convergedMs / 1000)} s, ${events} events`;
-  return { digest, text };
+const deployments: Simulation = {
+  command: 'npm run sim --',
+  tellsEach: true,
+  async run(seed, print) {
+    const { knobs, digest, events, simulatedMs, requests, convergedMs, fired } = await runSeed(seed, print);
+    const nodes = Math.max(1, knobs.clusters) * knobs.nodesPerCluster;
+    const story =
+      `${knobs.clusters} clusters, ${nodes} nodes, ${Math.round(simulatedMs / 1000)} s simulated, ${requests} requests, ` +
+      `faults ${JSON.stringify(fired)}, converged in ${Math.round(convergedMs / 1000)} s, ${events} events`;
+    return { digest, story, fired };
+  },
+};
+
+function group(mode: Leadership): Simulation {
+  return {
+    command: `npm run sim -- group --mode ${mode}`,
+    tellsEach: true,
+    async run(seed, print) {
+      const frames = { encode: encodeFrame, decode: decodeFrame };
+      const { knobs, digest, events, simulatedMs, requests, fired, settledMs } = await runGroupSeed(seed, mode, frames, print);
+      const story =
+        `${knobs.replicas} replicas ${mode}, ${knobs.nodes} nodes, ${Math.round(simulatedMs / 1000)} s simulated, ${requests} requests, ` +
+        `faults ${JSON.stringify(fired)}, settled in ${Math.round(settledMs / 1000)} s, ${events} events`;
+      return { digest, story, fired };
+    },
+  };
 }
 
-async function runGroup(seed: number, print: Print): Promise<Ran> {
-  const mode = LEADERSHIPS.find((one) => one === values.mode);
-  if (!mode) throw new Error(`--mode is one of ${LEADERSHIPS.join(', ')}`);
-  const frames = { encode: encodeFrame, decode: decodeFrame };
-  const { knobs, digest, events, simulatedMs, requests, fired, settledMs } = await runGroupSeed(seed, mode, frames, print);
-  const text =
-    `${knobs.replicas} replicas ${mode}, ${knobs.nodes} nodes, ${Math.round(simulatedMs / 1000)} s simulated, ${requests} requests, ` +
-    `faults ${JSON.stringify(fired)}, settled in ${Math.round(settledMs / 1000)} s, ${events} events`;
-  return { digest, text };
+const replicatedLogs: Simulation = {
+  command: 'npm run sim -- raft',
+  tellsEach: false,
+  async run(seed, print) {
+    const frames = { encode: encodeFrame, decode: decodeFrame };
+    const { knobs, digest, events, simulatedMs, judged, terms, fired, seen } = await runRaftSeed(seed, frames, print);
+    const story =
+      `${knobs.voters} voters ${knobs.leadership}, ${Math.round(simulatedMs / 1000)} s simulated, ${judged} operations judged, ` +
+      `${terms} terms, ${events} events`;
+    return { digest, story, fired: { ...fired, ...seen } };
+  },
+};
+
+function core(name: RunName): Simulation {
+  return {
+    command: `npm run sim -- raft-core --run ${name}`,
+    tellsEach: false,
+    run: async (seed, print) => {
+      const { digest, invariants, readsDone, fired } = runs[name](seed, print);
+      const { committed, acknowledged, elections } = invariants;
+      const story = `${committed.length} entries, ${acknowledged.size} acknowledged, ${readsDone} reads, ${elections} elections`;
+      return { digest: digest.value.toString(16), story, fired: Object.fromEntries(fired) };
+    },
+  };
 }
 
-const [what = ''] = positionals;
-const run = { '': runDeployment, group: runGroup }[what];
-if (!run) throw new Error(`there is no simulation of ${what}`);
-const again = what === 'group' ? `group --mode ${values.mode} ` : '';
-const first = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
-const count = Number(values.seeds);
-const print = values.trace ? (line: string) => console.log(line) : null;
-let failed = 0;
-for (let seed = first; seed < first + count; seed++) {
-  try {
-    const startedMs = performance.now();
-    const { digest, text } = await run(seed, print);
-    const seconds = (performance.now() - startedMs) / 1000;
-    console.log(`seed ${seed} ok ${digest}: ${text} in ${seconds.toFixed(2)} s`);
-    if (values.twice) {
-      const second = await run(seed, null);
-      if (second.digest !== digest) throw new Error(`seed ${seed} does not replay: ${digest}, then ${second.digest}`);
+/** How often a long run says how far it is. */
+const PROGRESS_MS = 5_000;
+/** Without --twice one seed in so many is run again, and has to leave the same trace. */
+const AGAIN_EVERY = 50;
+
+/** How many seeds failed. */
+async function simulate({ command, tellsEach, run }: Simulation, first: number, count: number): Promise<number> {
+  const print = values.trace || (count === 1 && values.seed !== undefined) ? (line: string) => console.log(line) : null;
+  const fired = new Map<string, number>();
+  const startedMs = performance.now();
+  let toldMs = startedMs;
+  let failed = 0;
+  const progress = (done: number): void => {
+    const each = ((performance.now() - startedMs) / done).toFixed(1);
+    console.log(`${command}: ${done} of ${count} seeds from ${first} on, ${failed} failed, ${each} ms each`);
+    toldMs = performance.now();
+  };
+  let seed = first;
+  for (; seed < first + count; seed += 1) {
+    try {
+      const seedMs = performance.now();
+      const { digest, story, fired: inRun } = await run(seed, print);
+      const seconds = ((performance.now() - seedMs) / 1000).toFixed(2);
+      for (const [fault, times] of Object.entries(inRun)) fired.set(fault, (fired.get(fault) ?? 0) + times);
+      if (tellsEach || count === 1) console.log(`seed ${seed} ok ${digest}: ${story} in ${seconds} s`);
+      if (values.twice || seed % AGAIN_EVERY === 0) {
+        const again = await run(seed, null);
+        if (again.digest !== digest) throw new Error(`seed ${seed} does not replay: ${digest}, then ${again.digest}`);
+      }
+    } catch (error) {
+      failed += 1;
+      console.error(error instanceof Error ? (error.stack ?? error.message) : error);
+      console.error(`seed ${seed} FAILED: ${command} --seed ${seed}`);
+      if (!values['keep-going']) break;
     }
-  } catch (error) {
-    failed += 1;
-    console.error(error instanceof Error ? error.message : error);
-    console.error(`seed ${seed} FAILED: npm run sim -- ${again}--seed ${seed} --trace`);
-    if (!values['keep-going']) break;
+    if (performance.now() - toldMs > PROGRESS_MS) progress(seed + 1 - first);
   }
+  if (count > 1) {
+    progress(Math.min(seed + 1, first + count) - first);
+    console.log(`what happened: ${JSON.stringify(Object.fromEntries(fired))}`);
+  }
+  return failed;
 }
-process.exitCode = failed > 0 ? 1 : 0;
+
+function simulationsOf(what: string): readonly Simulation[] | null {
+  if (what === 'deployments') return [deployments];
+  if (what === 'raft') return [replicatedLogs];
+  const mode = LEADERSHIPS.find((one) => one === values.mode);
+  if (what === 'group') return mode ? [group(mode)] : null;
+  const kinds = Object.keys(runs).filter((name): name is RunName => values.run === undefined || name === values.run);
+  return what === 'raft-core' && kinds.length > 0 ? kinds.map(core) : null;
+}
+
+const simulations = simulationsOf(positionals[0] ?? 'deployments');
+if (values.help || simulations === null || positionals.length > 1) {
+  process.stdout.write(HELP);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  const first = values.seed === undefined ? Math.floor(Math.random() * 2 ** 30) : Number(values.seed);
+  for (const simulation of simulations)
+    if ((await simulate(simulation, first, Number(values.seeds ?? 1))) > 0) process.exitCode = 1;
+}

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { CALM, Cluster } from './testing/cluster.ts';
 import { DEEDS, EVENTS, FAULTS } from './testing/faults.ts';
+import { idleHour } from './testing/idle-hours.ts';
 import { type RunName, runs } from './testing/runs.ts';
 
 const SEEDS: Readonly<Record<RunName, number>> = {
@@ -52,6 +53,12 @@ function played(name: RunName, seed: number): Cluster {
     throw new Error(`${name}, seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
   }
 }
+
+it.each(['streams', 'datagrams'] as const)('elects nobody in an idle hour over %s of 50 ms that lose one packet in fifty', (links) => {
+  const hour = idleHour({ seed: 1, voters: 3, roundTripMs: 50, lossRate: 0.02, links });
+  expect(hour.elections).toBe(0);
+  expect(hour.lost).toBeGreaterThan(500);
+});
 
 it('a replica alone leads and commits at once', () => {
   const cluster = new Cluster({ ...CALM, seed: 1, voters: 1 });

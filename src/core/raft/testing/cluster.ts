@@ -292,6 +292,7 @@ export class Cluster {
     }
     this.invariants.stepped(member, before, after, this.members);
     for (const effect of effects) this.#carryOut(member, raft, effect);
+    if (after.role === 'preCandidate' && before.role !== 'preCandidate') this.fire('asked');
     if (after.role !== before.role || after.term !== before.term) this.note(member, after.role, after.term);
     this.#wake(member);
   }

@@ -1,0 +1,71 @@
+/** Replicated logs that each break one rule outside of the Raft core: the simulation of whole logs has to find each. */
+import { expect, it } from 'vitest';
+import { type Break, loadBroken } from './broken-program.ts';
+
+interface BrokenLog extends Break {
+  readonly rule: string;
+  readonly caught: RegExp;
+}
+
+const SEEDS = 200;
+
+const BROKEN_LOGS: Readonly<Record<string, BrokenLog>> = {
+  'sends what it promises before it is durable': {
+    rule: 'a message waits for its write (ADR 0010, effects and their order)',
+    file: 'src/node/write-order.ts',
+    find: 'if (effect.after <= this.#durable)',
+    replace: 'if (effect.after >= 0)',
+    caught: /not linearizable|lead term|and was|the entries say/,
+  },
+  'answers reads without a word of the others': {
+    rule: 'a read is confirmed by a quorum (dissertation 6.4)',
+    file: 'src/node/raft-log.ts',
+    find: 'if (this.#ended !== null) return Promise.resolve(false);',
+    replace: 'if (this.#ended === null) return Promise.resolve(true);',
+    caught: /not linearizable/,
+  },
+  'applies a repeated question twice': {
+    rule: 'a question that is repeated under its key is applied once',
+    file: 'src/sim/raft/registers.ts',
+    find: 'if (known !== undefined) return known;',
+    replace: '',
+    caught: /not linearizable/,
+  },
+  'gives out a record that tore or rotted': {
+    rule: 'T2: a damaged record is found by its checksum and never given out',
+    file: 'src/adapters/memory/disk.ts',
+    find: 'const damage = damagedRecord(raft);',
+    replace: 'const damage: string | null = raft.firstIndex > 0 ? null : damagedRecord(raft);',
+    caught: /JSON|and was|the entries say/,
+  },
+  'turns away a leader that is new since it was away': {
+    rule: 'N2: who knows a later membership is let in',
+    file: 'src/adapters/memory/peer-link.ts',
+    find: 'if (from.#version <= this.#version) return false;',
+    replace: 'if (from.#version >= 0) return false;',
+    caught: /not within/,
+  },
+  'cuts off whom it has removed before that is committed': {
+    rule: 'what is not committed may be taken back, by a leader whom it removed',
+    file: 'src/core/raft/membership.ts',
+    find: 'if (this.changedAt <= commit) return this.current;',
+    replace: 'if (commit >= 0) return this.current;',
+    caught: /not within/,
+  },
+};
+
+it.each(Object.entries(BROKEN_LOGS))('a log that %s is found', async (_, broken) => {
+  const { runFramed } = await loadBroken<typeof import('./framed-raft.ts')>('test/sim/framed-raft.ts', broken);
+  expect(await firstFound(runFramed, broken.caught), `${broken.rule}; no seed finds it`).toBeLessThanOrEqual(SEEDS);
+});
+
+async function firstFound(run: (seed: number) => Promise<unknown>, caught: RegExp): Promise<number> {
+  for (let seed = 1; seed <= SEEDS; seed += 1)
+    try {
+      await run(seed);
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+      if (caught.test(cause)) return seed;
+    }
+  return Number.POSITIVE_INFINITY;
+}
