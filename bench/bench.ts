@@ -26,6 +26,8 @@ export interface BenchContext {
   readonly tell: (line: string) => void;
   /** How long an idle process is watched. */
   readonly idleMinutes: number;
+  /** How many an orchestrator has whose growth is watched. */
+  readonly replicas: number;
   /** Shows a picture (SVG) beside the table. `name` becomes its file's; `title` says what is seen. */
   readonly show: (name: string, title: string, svg: string) => void;
 }

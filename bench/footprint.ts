@@ -6,7 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bench, type BenchContext, type Figure, figure } from './bench.ts';
-import { type Reading, readProcess } from './process-reading.ts';
+import { measureGrowth } from './footprint-growth.ts';
+import { type Idle, readProcess, watchIdle } from './process-reading.ts';
 import { withDeployment } from './site.ts';
 import { isSwarmPossible, withSwarm } from './swarm.ts';
 
@@ -15,29 +16,25 @@ const SETTLE_MS = 60_000;
 const COPIES = 3;
 const MB = 1e6;
 
-interface Idle {
-  readonly residentMb: number;
-  readonly proportionalMb: number;
-  readonly cpuPercent: number;
-  readonly writtenBytes: number;
-}
-
 export const footprint: Bench = {
-  run: (context) =>
-    withDeployment({ nodes: COPIES }, (tree) =>
-      withAll(
-        Array.from(
-          { length: COPIES },
-          () => (use: (pid: number) => Promise<readonly Figure[]>) =>
-            withDeployment({ rootWorks: true }, (single) => use(single.root.pid)),
-        ),
-        async (singles) => {
-          const workers = [...tree.processes.values()].filter(({ port }) => port === null).map(({ pid }) => pid);
-          return withBareNode((bare) => watchAll(context, { workers, singles, root: tree.root.pid, bare }));
-        },
-      ),
-    ),
+  run: async (context) => [...(await measureKinds(context)), ...(await measureGrowth(context))],
 };
+
+function measureKinds(context: BenchContext): Promise<readonly Figure[]> {
+  return withDeployment({ nodes: COPIES }, (tree) =>
+    withAll(
+      Array.from(
+        { length: COPIES },
+        () => (use: (pid: number) => Promise<readonly Figure[]>) =>
+          withDeployment({ rootWorks: true }, (single) => use(single.root.pid)),
+      ),
+      async (singles) => {
+        const workers = [...tree.processes.values()].filter(({ port }) => port === null).map(({ pid }) => pid);
+        return withBareNode((bare) => watchAll(context, { workers, singles, root: tree.root.pid, bare }));
+      },
+    ),
+  );
+}
 
 interface Watched {
   readonly workers: readonly number[];
@@ -51,10 +48,9 @@ async function watchAll({ tell, idleMinutes }: BenchContext, watched: Watched): 
   tell(`settling for ${SETTLE_MS / 1_000} s`);
   await delay(SETTLE_MS);
   const pids = [...watched.workers, ...watched.singles, watched.root, watched.bare];
-  const before = pids.map(readProcess);
   tell(`watching ${pids.length} idle processes for ${idleMinutes} min`);
-  await delay(idleMinutes * 60_000);
-  const idle = new Map(pids.map((pid, index) => [pid, between(before[index] ?? readProcess(pid), readProcess(pid))]));
+  const seen = await watchIdle(pids, idleMinutes);
+  const idle = new Map(pids.map((pid, index) => [pid, seen[index]]));
   const of = (some: readonly number[], what: keyof Idle) => some.map((pid) => idle.get(pid)?.[what] ?? Number.NaN);
   const [workers, singles] = [watched.workers, watched.singles];
   const time = `${idleMinutes} min`;
@@ -94,15 +90,6 @@ async function watchAll({ tell, idleMinutes }: BenchContext, watched: Watched): 
       of([...workers, ...singles, watched.root], 'writtenBytes').reduce((sum, bytes) => sum + bytes, 0),
     ]),
   ];
-}
-
-function between(before: Reading, after: Reading): Idle {
-  return {
-    residentMb: after.residentBytes / MB,
-    proportionalMb: after.proportionalBytes / MB,
-    cpuPercent: ((after.cpuMs - before.cpuMs) * 100) / (after.atMs - before.atMs),
-    writtenBytes: after.writtenBytes - before.writtenBytes,
-  };
 }
 
 /** Megabytes that an engine takes which is a Swarm of one and runs nothing. */

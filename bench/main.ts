@@ -11,6 +11,7 @@ npm run bench -- NAME [NAME ...]         run them; all: every one
   --json           one JSON object a bench on standard output
   --record         keep the outcome in bench/results/
   --minutes N      how long idle processes are watched (footprint; 10 by default)
+  --replicas N     of the orchestrator that grows to thirty workers (footprint; 1 by default)
 `;
 
 async function main(): Promise<number> {
@@ -20,10 +21,13 @@ async function main(): Promise<number> {
       json: { type: 'boolean', default: false },
       record: { type: 'boolean', default: false },
       minutes: { type: 'string', default: '10' },
+      replicas: { type: 'string', default: '1' },
     },
   });
   const idleMinutes = Number(values.minutes);
   if (!(idleMinutes > 0)) throw new Error('--minutes: expected a number of minutes');
+  const replicas = Number(values.replicas);
+  if (![1, 2, 3, 4, 5, 6, 7].includes(replicas)) throw new Error('--replicas: expected a number from 1 to 7');
   if (positionals.length === 0) {
     const width = Math.max(...benches.map(({ name }) => name.length));
     for (const { name, summary } of benches) process.stdout.write(`${name.padEnd(width)}  ${summary}\n`);
@@ -46,7 +50,7 @@ async function main(): Promise<number> {
       tell(`${title}: ${writePlot(file, svg, values.record)}`);
       plots.push({ file, title });
     };
-    const figures = await bench.run({ tell, idleMinutes, show });
+    const figures = await bench.run({ tell, idleMinutes, replicas, show });
     const report = { ...beginning, figures, plots };
     if (values.record) record(report);
     process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${asTable(report)}\n`);

@@ -1,15 +1,42 @@
 /** What the kernel knows of a process: its memory, its processor time, what it made the disk write. */
 import { readFileSync } from 'node:fs';
 
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** USER_HZ: the kernel tells CPU time in hundredths of a second to every program (time(7)). */
 const TICK_MS = 10;
 
-export interface Reading {
+const MB = 1e6;
+
+interface Reading {
   readonly atMs: number;
   readonly residentBytes: number;
   readonly proportionalBytes: number;
   readonly cpuMs: number;
   readonly writtenBytes: number;
+}
+
+/** What a process that does nothing took while it was looked at. */
+export interface Idle {
+  readonly residentMb: number;
+  readonly proportionalMb: number;
+  readonly cpuPercent: number;
+  readonly writtenBytes: number;
+}
+
+export async function watchIdle(pids: readonly number[], minutes: number): Promise<readonly Idle[]> {
+  const before = pids.map(readProcess);
+  await delay(minutes * 60_000);
+  return before.map((reading, at) => between(reading, readProcess(pids[at] ?? 0)));
+}
+
+function between(before: Reading, after: Reading): Idle {
+  return {
+    residentMb: after.residentBytes / MB,
+    proportionalMb: after.proportionalBytes / MB,
+    cpuPercent: ((after.cpuMs - before.cpuMs) * 100) / (after.atMs - before.atMs),
+    writtenBytes: after.writtenBytes - before.writtenBytes,
+  };
 }
 
 export function readProcess(pid: number): Reading {
