@@ -29,10 +29,10 @@ export function parsePublicUrl(text: string): string {
   throw new CodedError('invalid_request', `--public-url ${text}: expected an address such as https://203.0.113.7:17443`);
 }
 
-/** The group as long as the log names none: the one that was joined, or this replica alone. */
+/** The group as long as the log names none, in the order of a log: the one that was joined, or this replica alone. */
 export function groupOf(profile: Profile): Membership {
   const { uid: id, name, group } = profile;
-  if (group) return group.replicas;
+  if (group) return [...group.replicas].sort((a, b) => (a.id < b.id ? -1 : 1));
   return [{ id, name, url: portUrl(profile, parseListen(profile.listen).port), role: 'voter' }];
 }
 
