@@ -8,6 +8,8 @@
 import { limits } from '../base/limits.ts';
 import type { SnapshotHead } from './messages.ts';
 
+const PATIENCE_MAX = 64;
+
 export class Progress {
   state: 'probe' | 'replicate' | 'snapshot' = 'probe';
   /** The last index known to agree. */
@@ -26,15 +28,17 @@ export class Progress {
   isWaiting = false;
   /** In `snapshot`: what is being sent. */
   snapshot: { readonly head: SnapshotHead; piece: number } | null = null;
-  /** When it last made headway: what is on the way for longer has been lost. */
-  movedAtMs: number;
+  /** When it last made headway ... */
+  #movedAtMs: number;
+  /** ... and for how many election timeouts what is on the way is waited for. */
+  #patience = 1;
   #inFlight: { readonly lastIndex: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
 
   /** `isLikely`: that the logs agree up to `next`; then it need not be asked first. */
   constructor(next: number, nowMs: number, isLikely = false) {
     this.next = next;
-    this.movedAtMs = nowMs;
+    this.#movedAtMs = nowMs;
     if (isLikely) this.state = 'replicate';
   }
 
@@ -73,7 +77,7 @@ export class Progress {
     const isNews = index > this.match;
     if (isNews) {
       this.match = index;
-      this.movedAtMs = nowMs;
+      this.moved(nowMs);
     }
     this.next = Math.max(this.next, this.match + 1);
     this.#forgetUpTo(index);
@@ -89,7 +93,7 @@ export class Progress {
     this.next = Math.max(this.match + 1, next);
     this.isWaiting = false;
     this.snapshot = null;
-    this.movedAtMs = nowMs;
+    this.#movedAtMs = nowMs;
     this.#inFlight = [];
     this.#inFlightBytes = 0;
   }
@@ -97,6 +101,21 @@ export class Progress {
   /** What was on the way may be lost. Where nothing is known yet, the first guess still stands. */
   probeAgain(nowMs: number): void {
     this.probeFrom(this.match === 0 ? this.next : this.match + 1, nowMs);
+  }
+
+  moved(nowMs: number): void {
+    this.#movedAtMs = nowMs;
+    this.#patience = Math.max(1, this.#patience / 2);
+  }
+
+  isOverdue(nowMs: number, electionTimeoutMs: number): boolean {
+    return nowMs - this.#movedAtMs > this.#patience * electionTimeoutMs;
+  }
+
+  /** It may be lost, or on a slow disk or link, which would only be slower for being sent everything again and again. */
+  giveUp(nowMs: number): void {
+    this.#patience = Math.min(2 * this.#patience, PATIENCE_MAX);
+    this.probeAgain(nowMs);
   }
 
   beginSnapshot(head: SnapshotHead, nowMs: number): void {

@@ -787,6 +787,10 @@ export class Raft {
       return;
     }
     progress.isActive = true;
+    const isWanted = this.#snapshot !== null && progress.match < this.#snapshot.index;
+    // An answer that was given up comes after all: the disk or the link there is slow.
+    if (progress.snapshot === null && isWanted && message.piece > 0)
+      progress.beginSnapshot(must(this.#snapshot, 'a snapshot'), this.#nowMs);
     if (progress.snapshot === null || progress.snapshot.head.index !== message.snapshotIndex) return;
     const { head } = progress.snapshot;
     if (message.piece >= piecesOf(head)) {
@@ -794,7 +798,7 @@ export class Raft {
       progress.matched(head.index, this.#nowMs);
       return;
     }
-    if (message.piece < progress.snapshot.piece) return;
+    if (message.piece <= progress.snapshot.piece) return; // that one is on its way
     // Pieces of a snapshot that was replaced are gone: begin with the new one.
     const current = must(this.#snapshot, 'a snapshot');
     if (current.index !== head.index) {
@@ -802,7 +806,7 @@ export class Raft {
       return;
     }
     progress.snapshot.piece = message.piece;
-    progress.movedAtMs = this.#nowMs;
+    progress.moved(this.#nowMs);
     this.#effects.push({ type: 'sendPiece', to: from, term: this.#hard.term, head, piece: message.piece });
   }
 
@@ -1007,7 +1011,7 @@ export class Raft {
     if (this.#nowMs < this.#heartbeatAtMs) return;
     this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
     for (const [id, progress] of this.#progress) {
-      if (progress.isInFlight && this.#nowMs - progress.movedAtMs > this.#electionTimeoutMs) progress.probeAgain(this.#nowMs);
+      if (progress.isInFlight && progress.isOverdue(this.#nowMs, this.#electionTimeoutMs)) progress.giveUp(this.#nowMs);
       // An answer that was lost must not be the last: as long as it is not known to have everything, it is asked.
       const isIdle = !progress.isInFlight && progress.next > this.#log.lastIndex;
       if (isIdle && progress.match < this.#log.lastIndex) progress.probeFrom(this.#log.lastIndex, this.#nowMs);

@@ -402,6 +402,7 @@ export class Cluster {
   #sendPiece(member: Member, { to, term, head, piece }: Extract<RaftEffect, { type: 'sendPiece' }>): void {
     const { snapshot } = member.disk;
     if (snapshot?.head.index !== head.index) return;
+    this.fire('pieceSent');
     const start = piece * limits.snapshotPieceBytes;
     const data = snapshot.content.slice(start, start + limits.snapshotPieceBytes);
     this.#transmit(member, to, { type: 'snapshotPiece', term, head, piece, data });
@@ -434,7 +435,8 @@ export class Cluster {
     const { life } = member;
     member.disk.begin(change);
     const isSlow = member.slowDiskUntilMs > this.nowMs && !this.isCalm;
-    const syncMs = this.random.next() * (this.isCalm ? 1 : this.knobs.syncMs) * (isSlow ? SLOW_DISK_TIMES : 1);
+    const usualMs = this.random.next() * (this.isCalm ? 1 : this.knobs.syncMs) * (isSlow ? SLOW_DISK_TIMES : 1);
+    const syncMs = member.syncMs ?? usualMs;
     member.diskBusyUntilMs = Math.max(member.diskBusyUntilMs, this.nowMs) + syncMs;
     this.after(member.diskBusyUntilMs - this.nowMs, () => {
       if (member.life !== life) return;

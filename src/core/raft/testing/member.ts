@@ -87,6 +87,8 @@ export class Member {
   held: Send[] = [];
   diskBusyUntilMs = 0;
   slowDiskUntilMs = 0;
+  /** What each of its syncs takes; null: as the cluster's knobs say. */
+  syncMs: number | null = null;
   /** Stopped, with what happens to it meanwhile. */
   isStopped = false;
   isAsleep = false;

@@ -9,6 +9,7 @@ import {
   growsAndShrinks,
   handsOver,
   isAlone,
+  isSlow,
   leadersCutShort,
   losesMuch,
 } from './stories.ts';
@@ -28,6 +29,7 @@ export const runs = {
   fallsSilent,
   losesMuch,
   leadersCutShort,
+  isSlow,
 } as const satisfies Readonly<Record<string, Run>>;
 
 export type RunName = keyof typeof runs;

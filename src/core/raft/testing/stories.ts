@@ -95,6 +95,34 @@ export function isAlone(seed: number, print: Print = null): Cluster {
   return cluster;
 }
 
+/**
+ * A replica whose disk takes several election timeouts for each write, or whose link takes as long for each piece, still
+ * gets a snapshot of many pieces, and then what came meanwhile.
+ */
+export function isSlow(seed: number, print: Print = null): Cluster {
+  const random = new Prng(seed ^ 0x510);
+  return withLimits({ snapshotPieceBytes: 25, logTailEntries: 1, logBatchEntries: 4 }, () => {
+    const cluster = begin(seed, print, random, { voters: 3, entriesPerSnapshot: 20 });
+    const leader = elected(cluster);
+    for (let times = 0; times < 10; times += 1) {
+      cluster.propose(leader.id, 5);
+      cluster.run(50);
+    }
+    const id = cluster.add();
+    if (chance(random, 0.5)) cluster.member(id).syncMs = integerBetween(random, 100, 6_000);
+    else cluster.network.slow(leader.id, id, integerBetween(random, 200, 6_000));
+    cluster.change(leader.id, { do: 'add', replica: replica(id, 'learner') });
+    const hasCaughtUp = (): boolean => cluster.member(id).appliedIndex === leader.log.lastIndex;
+    assert(cluster.runUntil(hasCaughtUp, 600_000), `${id} is slow, and has not caught up after ten minutes`);
+    const pieces = Math.ceil((leader.disk.snapshot?.content.length ?? 0) / 25);
+    const sent = cluster.fired.get('pieceSent') ?? 0;
+    assert(sent <= 5 * pieces + 10, `${id} is slow, and is sent ${sent} pieces where there are ${pieces}`);
+    cluster.member(id).syncMs = null;
+    settle(cluster);
+    return cluster;
+  });
+}
+
 /** Over links that lose a third of what they carry everyone gets everything, and no further proposal is needed for it. */
 export function losesMuch(seed: number, print: Print = null): Cluster {
   const random = new Prng(seed ^ 0x1055);
