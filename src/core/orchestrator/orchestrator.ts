@@ -15,6 +15,8 @@
  *  I5. What is observed is observed while leading: whoever loses the lead forgets it and ends its links, and whoever
  *      takes it begins with nothing observed and gives children time to come. On demand every replica observes its own
  *      children all the time, and tells the others of them (O4).
+ *  I6. A replica that lacks what a child was told by another one does not tell it what was before: what has been placed
+ *      since would be stopped there, and what has been stopped would start again.
  */
 import { must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -486,6 +488,10 @@ export class Orchestrator {
     const link = this.#observed.link(child, this.#startedAtMs);
     if (message.type === 'hello') {
       const sameEpoch = message.epoch === this.#state.epoch;
+      if (sameEpoch && message.version > member.version && this.#state.replicas.size > 1) {
+        this.#effects.push({ type: 'disconnectChild', child }); // I6
+        return;
+      }
       this.#observed.helloReceived(link, message, sameEpoch, this.#nowMs);
       this.#sendDesired(child, message.session, link.version, true);
       for (const instance of this.#state.instancesOn(child)) {
