@@ -1,6 +1,6 @@
 /**
- * The node in an orchestrator's own process. While this replica leads it has its uplink within the process; while
- * another one does it is a node like any other, and dials that one.
+ * The node in an orchestrator's own process. While this replica serves it has its uplink within the process; while
+ * another one does (node/local-parent.ts) it is a node like any other, and dials that one.
  */
 import { randomBytes } from 'node:crypto';
 import { MemoryDownlink } from '../adapters/memory/uplink.ts';
@@ -9,6 +9,7 @@ import { dialOptions } from '../adapters/tls/dial.ts';
 import type { Leader } from '../adapters/tls/leader-forwarding.ts';
 import { Addresses } from '../core/base/addresses.ts';
 import { CodedError } from '../core/model/errors.ts';
+import type { ReplicaId } from '../core/raft/membership.ts';
 import { SwitchingUplink } from '../node/switching-uplink.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -79,16 +80,16 @@ export class LocalNode {
     await this.#engine.driver.start();
   }
 
-  /** `leads`: this replica does. Otherwise `leader` does, if any is known. */
-  follow(leads: boolean, leader: Leader | null): void {
-    if (leads) {
+  /** Turns to this replica, whose id is `self`, or to another one. */
+  follow(self: ReplicaId, parent: Leader | null): void {
+    if (parent === null) return; // until one is known, there is nobody to turn to: what runs, runs on
+    if (parent.id === self) {
       this.#remote = null;
-      this.#uplink.turnTo(this.#inside, 'this replica leads now');
+      this.#uplink.turnTo(this.#inside, 'its own replica serves now');
       return;
     }
-    if (leader === null) return; // until one is known, there is nobody to turn to: what runs, runs on
-    if (this.#remote?.url !== leader.url) this.#remote = { url: leader.url, uplink: this.#dial(leader.url) };
-    this.#uplink.turnTo(this.#remote.uplink, `${leader.name} leads now`);
+    if (this.#remote?.url !== parent.url) this.#remote = { url: parent.url, uplink: this.#dial(parent.url) };
+    this.#uplink.turnTo(this.#remote.uplink, `${parent.name} serves now`);
   }
 
   readLogs(id: string, query: LogQuery): AsyncIterable<Uint8Array> {

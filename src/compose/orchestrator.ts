@@ -23,6 +23,7 @@ import { isMember, type Peer } from '../core/model/membership.ts';
 import { AdmissionDesk } from '../node/admission.ts';
 import { ChildStreams } from '../node/child-streams.ts';
 import { JoinedDownlink } from '../node/joined-downlink.ts';
+import { parentOfLocalNode } from '../node/local-parent.ts';
 import { OrchestratorBackend } from '../node/orchestrator-backend.ts';
 import { OrchestratorDriver } from '../node/orchestrator-driver.ts';
 import { Renewal } from '../node/renewal.ts';
@@ -185,7 +186,16 @@ export async function composeOrchestrator(
   let gate: RequestGate | null = null;
   const followGroup = (): void => {
     const { leader } = replication;
-    local?.follow(driver.core.leads || isOnDemand, leader);
+    local?.follow(
+      id,
+      parentOfLocalNode(leadership, {
+        self: id,
+        leads: driver.core.leads,
+        leader: leader?.id ?? null,
+        membership: replication.membership,
+        connected: replication.log.connected,
+      }),
+    );
     gate?.groupChanged();
     replication.wantedChanged();
     duties.look();

@@ -14,6 +14,7 @@ import type { RequestAnswer } from '../../core/orchestrator/changes.ts';
 import type { Membership } from '../../core/raft/membership.ts';
 import { EngineDriver } from '../../node/engine-driver.ts';
 import { JoinedDownlink } from '../../node/joined-downlink.ts';
+import { parentOfLocalNode } from '../../node/local-parent.ts';
 import { OrchestratorDriver } from '../../node/orchestrator-driver.ts';
 import { RaftLog } from '../../node/raft-log.ts';
 import { ReplicaKeeper } from '../../node/replica-keeper.ts';
@@ -184,18 +185,21 @@ export class ReplicaProcess {
   }
 
   #followGroup(): void {
-    const isServing = this.driver.core.leads || this.machine.group.knobs.leadership === 'on-demand';
-    const leader = this.gateway.leader();
-    if (isServing) {
+    const { id, name, group } = this.machine;
+    const parent = parentOfLocalNode(group.knobs.leadership, {
+      self: id,
+      leads: this.driver.core.leads,
+      leader: this.gateway.leader()?.id ?? null,
+      membership: this.membership,
+      connected: this.log.connected,
+    });
+    if (parent?.id === id) {
       this.#remote = null;
-      this.#uplink.turnTo(this.#insideUplink, 'this replica leads now');
-    } else if (leader !== null) {
-      if (this.#remote?.id !== leader.id)
-        this.#remote = {
-          id: leader.id,
-          uplink: this.machine.group.uplinkOf(this.machine.name, [leader.url], this.life, this.stall).uplink,
-        };
-      this.#uplink.turnTo(this.#remote.uplink, `${leader.name} leads now`);
+      this.#uplink.turnTo(this.#insideUplink, 'its own replica serves now');
+    } else if (parent !== null) {
+      if (this.#remote?.id !== parent.id)
+        this.#remote = { id: parent.id, uplink: group.uplinkOf(name, [parent.url], this.life, this.stall).uplink };
+      this.#uplink.turnTo(this.#remote.uplink, `${parent.name} serves now`);
     }
     this.gateway.groupChanged();
     this.keeper.changed();
