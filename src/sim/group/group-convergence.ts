@@ -14,12 +14,15 @@ export function whyNotSettled(world: GroupWorld): string[] {
 function ofGroup(world: GroupWorld, processes: readonly ReplicaProcess[]): string[] {
   const problems: string[] = [];
   const wanted = [...world.checkers.state.replicas.values()].map(({ id, role }) => `${id} ${role}`).sort();
-  const isPaused = processes.every(({ log }) => log.status?.isPaused);
+  const voters = processes.filter(({ isVoter }) => isVoter);
+  const isPaused = voters.every(({ log }) => log.status?.isPaused);
   const leaders = processes.filter(({ driver }) => driver.core.leads);
   if (!isPaused && leaders.length !== 1) problems.push(`${leaders.length} replicas lead`);
   for (const { machine, log, driver, membership } of processes) {
     const { name } = machine;
     const status = log.status;
+    // A learner that starts while the group is paused hears of nobody, and catches up when somebody leads again.
+    if (isPaused && status?.isPaused === false) continue;
     const group = membership.map(({ id, role }) => `${id} ${role}`).sort();
     if (group.join() !== wanted.join())
       problems.push(`${name}: the group is ${group.join(', ')} and shall be ${wanted.join(', ')}`);

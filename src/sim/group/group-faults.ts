@@ -58,7 +58,7 @@ export class GroupFaults {
   clear(): void {
     const { replicas, checkers } = this.#world;
     const { membership, leader } = this.#world.newest();
-    if (!leader) return;
+    if (membership.length === 0) return;
     for (const machine of [...replicas]) {
       const isMember = membership.some(({ id }) => id === machine.id) || checkers.state.replicas.has(machine.id);
       if (!isMember && machine.lives > 0 && machine !== leader) this.#world.takeAway(machine);
@@ -208,7 +208,7 @@ export class GroupFaults {
   #handOver(to: ReplicaMachine): boolean {
     const { leader } = this.#world.newest();
     const process = leader?.process;
-    if (!process || process.stall.isStopped || leader === to) return false;
+    if (!leader || !process?.stall.isOpen || leader === to) return false;
     leader.note(`hands over to ${to.name}`);
     process.log.transferTo(to.id);
     return true;

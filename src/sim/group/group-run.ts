@@ -5,6 +5,7 @@
  */
 import { integerBetween, Prng, pick } from '../../core/base/prng.ts';
 import type { Leadership } from '../../core/model/replicas.ts';
+import { UNSEEN_LOST_AFTER_MS } from '../../core/orchestrator/reconcile.ts';
 import type { RaftLogComponents } from '../../node/raft-log-components.ts';
 import { SimulationFailure } from '../failure.ts';
 import { GroupClient } from './group-client.ts';
@@ -19,6 +20,8 @@ const SETTLED_WITHIN_MS = 180_000;
 const AT_REST_MS = 5_000;
 const ANSWERED_WITHIN_MS = 30_000;
 const IDLE_MS = 20_000;
+/** For elections of those that have begun to observe late. */
+const ALARMS_MS = 15_000;
 
 export interface GroupResult {
   readonly knobs: GroupKnobs;
@@ -119,19 +122,24 @@ export async function settle(world: GroupWorld, faults: GroupFaults | null = nul
   await world.until(isSettled, SETTLED_WITHIN_MS, () => `it has not settled:\n${reasons.slice(0, 8).join('\n')}`);
 }
 
-/** Nobody writes; on demand the group pauses, and not one frame goes between replicas. */
+/**
+ * Nobody writes; on demand not one frame goes between replicas. A replica that has started while the group was paused
+ * takes children that it never heard of for lost, and hears from the votes of its election that others have them: after
+ * that it is quiet.
+ */
 async function idle(world: GroupWorld): Promise<void> {
-  if (world.knobs.leadership === 'on-demand') {
-    const isPaused = (): boolean => world.replicas.every(({ process }) => process?.log.status?.isPaused);
-    await world.until(isPaused, ANSWERED_WITHIN_MS, () => 'the group pauses');
-    await world.run(1_000); // the last acknowledgements
-  }
+  const isOnDemand = world.knobs.leadership === 'on-demand';
+  if (isOnDemand) await world.run(UNSEEN_LOST_AFTER_MS + ALARMS_MS);
+  await world.run(2_000); // the last acknowledgements
   const before = world.replicas.map(({ frames }) => frames);
   const written = world.machines().map(({ disk }) => disk.syncs);
   await world.run(IDLE_MS);
-  for (const [at, machine] of world.replicas.entries())
-    if (world.knobs.leadership === 'on-demand' && machine.frames !== before[at])
-      throw new SimulationFailure(`${machine.name} sent ${machine.frames - (before[at] ?? 0)} frames while the group was paused`);
+  for (const [at, { name, process, frames }] of world.replicas.entries()) {
+    if (!isOnDemand) continue;
+    if (process?.isVoter && !process.log.status?.isPaused) throw new SimulationFailure(`${name} has not paused`);
+    const sent = frames - (before[at] ?? 0);
+    if (sent > 0) throw new SimulationFailure(`${name} sent ${sent} frames while the group was paused`);
+  }
   for (const [at, { name, disk }] of world.machines().entries())
     if (disk.syncs !== written[at]) throw new SimulationFailure(`${name} wrote while idle`);
 }

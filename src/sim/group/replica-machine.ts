@@ -44,13 +44,13 @@ export class ReplicaMachine extends Machine {
   /** SIGSTOP, and SIGCONT later. False when nothing runs that could be stopped. */
   stop(ms: number): boolean {
     const stall = this.process?.stall;
-    if (!stall || stall.isStopped) return false;
+    if (!stall?.isOpen) return false;
     this.note(`is stopped for ${ms} ms`);
-    stall.stop();
+    stall.close();
     this.components.world.startTimer(ms, () => {
       if (this.process?.stall !== stall) return;
       this.note('goes on');
-      stall.goOn();
+      stall.open();
     });
     return true;
   }

@@ -1,40 +1,11 @@
-/** A process that may be stopped (SIGSTOP): what reaches it meanwhile waits, and comes in its order when it goes on. */
+/** All the ways to a process that may be stopped, behind its gate. */
 import type { Clock } from '../../ports/clock.ts';
 import type { PeerLink } from '../../ports/peer-link.ts';
 import type { RaftStorage } from '../../ports/raft-storage.ts';
 import type { Downlink, UplinkListener } from '../../ports/uplink.ts';
+import { Gate } from '../gate.ts';
 
-export class Stall {
-  #isStopped = false;
-  #waiting: (() => void)[] = [];
-
-  get isStopped(): boolean {
-    return this.#isStopped;
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-  }
-
-  goOn(): void {
-    this.#isStopped = false;
-    for (const callback of this.#waiting.splice(0)) callback();
-  }
-
-  pass(callback: () => void): void {
-    if (this.#isStopped) this.#waiting.push(callback);
-    else callback();
-  }
-
-  settle<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      promise.then(
-        (value) => this.pass(() => resolve(value)),
-        (error: unknown) => this.pass(() => reject(error)),
-      );
-    });
-  }
-
+export class Stall extends Gate {
   clock(clock: Clock): Clock {
     return {
       nowMs: () => clock.nowMs(),
@@ -77,7 +48,7 @@ export class Stall {
           received: (peer, frame) => this.pass(() => listener.received(peer, frame)),
           disconnected: (peer) => this.pass(() => listener.disconnected(peer)),
         }),
-      setPeers: (membership) => link.setPeers(membership),
+      setPeers: (membership, version) => link.setPeers(membership, version),
       send: (peer, frame) => {
         sent();
         link.send(peer, frame);
