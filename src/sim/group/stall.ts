@@ -48,7 +48,7 @@ export class Stall extends Gate {
           received: (peer, frame) => this.pass(() => listener.received(peer, frame)),
           disconnected: (peer) => this.pass(() => listener.disconnected(peer)),
         }),
-      setPeers: (membership, version) => link.setPeers(membership, version),
+      setPeers: (membership) => link.setPeers(membership),
       send: (peer, frame) => {
         sent();
         link.send(peer, frame);
