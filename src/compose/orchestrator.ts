@@ -15,9 +15,7 @@ import { peerOf, refuseUpgrade, SecureServer } from '../adapters/tls/secure-serv
 import { serverNames } from '../adapters/tls/server-names.ts';
 import { authenticate, hashSecret, makeToken } from '../adapters/tls/token-secret.ts';
 import { createApi } from '../api/api.ts';
-import { callChild } from '../api/child-api.ts';
 import { limits } from '../core/base/limits.ts';
-import { CodedError } from '../core/model/errors.ts';
 import { LEADER_HEADER } from '../core/model/leadership.ts';
 import { isMember, type Peer } from '../core/model/membership.ts';
 import { AdmissionDesk } from '../node/admission.ts';
@@ -34,6 +32,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
 import type { EngineParts } from './engine.ts';
 import { ensureAdminToken, ensureLocalMember, readAdminToken } from './first-start.ts';
+import { readInstanceLogs } from './instance-logs.ts';
 import { groupOf, parseListen, portUrl } from './listen.ts';
 import { LocalNode } from './local-node.ts';
 import { replicateInEtcd, sharedLog } from './log.ts';
@@ -214,22 +213,7 @@ export async function composeOrchestrator(
       driver,
       clock,
       dialChild: (child) => streams.dial(child),
-      readLogs: async (connection, instance, options) => {
-        const query = new URLSearchParams({
-          follow: String(options.follow),
-          ...(options.tailLines === undefined ? {} : { tail: String(options.tailLines) }),
-        });
-        const path = `/v1/instances/${instance}/logs?${query}`;
-        const answer = await callChild(() => Promise.resolve(connection), {
-          child: 'its node',
-          method: 'GET',
-          path,
-          signal: options.signal,
-        });
-        if (answer.statusCode === 200) return answer;
-        connection.destroy();
-        throw new CodedError(answer.statusCode === 404 ? 'not_found' : 'unavailable', `the output of ${instance}`);
-      },
+      readLogs: readInstanceLogs,
       readLocalLogs: local ? (instance, options) => Readable.from(local.readLogs(instance, options)) : null,
       checkToken: authenticate,
       metrics: () => readMetrics(),

@@ -11,7 +11,7 @@ import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ProposalFate } from '../core/model/leadership.ts';
 import type { CommittedEntry, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
-import { isOnlyVoter, type Membership, type ReplicaId } from '../core/raft/membership.ts';
+import { isOnlyVoter, type ReplicaId } from '../core/raft/membership.ts';
 import type { PeerMessage } from '../core/raft/messages.ts';
 import { Raft } from '../core/raft/raft.ts';
 import type { Log, LogListener } from '../ports/log.ts';
@@ -19,6 +19,7 @@ import { Awaited } from './awaited.ts';
 import type { RaftLogComponents } from './raft-log-components.ts';
 import { ReplicaLeadership } from './replica-leadership.ts';
 import { type Restored, restoreReplica } from './restore-replica.ts';
+import { Vouching } from './vouching.ts';
 import { WakeTimer } from './wake-timer.ts';
 import { WriteOrder } from './write-order.ts';
 
@@ -46,7 +47,7 @@ export class RaftLog implements Log {
   #restoring: Promise<Restored> | null = null;
   /** The last index delivered. */
   #index = 0;
-  #vouchedFor: { readonly version: number; readonly members: Membership } = { version: 0, members: [] };
+  readonly #vouching = new Vouching();
   readonly #leadership: ReplicaLeadership;
   #whenLeading: () => void = () => undefined;
   /** Of reads, and below zero of changes of membership; proposals have the listener's own, from zero up. Another start in each life. */
@@ -208,7 +209,7 @@ export class RaftLog implements Log {
     const message = this.#components.frames.decode(frame);
     if (message === null) this.#components.link.refuse(from);
     else if (message.type === 'ask') this.#tellTo(from);
-    else if (message.type === 'members') this.#vouched(from, message);
+    else if (message.type === 'members') this.#heardOfMembers(from, message);
     else if (message.type === 'tell') this.#told({ voter: from, attachment: message.attachment });
     else if (message.type !== 'voteRequest' || message.pre) this.#take({ type: 'messageReceived', from, message });
     else this.#take({ type: 'messageReceived', from, message, attachment: this.#components.attachment() });
@@ -311,26 +312,18 @@ export class RaftLog implements Log {
     }
   }
 
-  /** Whom the own log names, and for whom a member has vouched that knows a later membership. */
   #setPeers(): void {
-    const { peers, peersVersion } = must(this.#raft, 'an open log').status;
-    if (this.#vouchedFor.version <= peersVersion) this.#vouchedFor = { version: 0, members: [] };
-    const others = this.#vouchedFor.members.filter(({ id }) => !peers.some((peer) => peer.id === id));
-    this.#components.link.setPeers([...peers, ...others]);
+    this.#components.link.setPeers(this.#vouching.peers(must(this.#raft, 'an open log').status));
     for (const peer of this.#connected) this.#vouchTo(peer);
+  }
+
+  #heardOfMembers(from: ReplicaId, said: Extract<PeerMessage, { type: 'members' }>): void {
+    if (this.#vouching.heard(from, said, must(this.#raft, 'an open log').status)) this.#setPeers();
   }
 
   #vouchTo(peer: ReplicaId): void {
     const { peers: members, peersVersion: version } = must(this.#raft, 'an open log').status;
     if (members.length > 0) this.#send(peer, { type: 'members', term: this.#leadership.term, version, members });
-  }
-
-  /** Only a member's word counts, as the own log has it: whoever was removed could name anybody. */
-  #vouched(from: ReplicaId, { version, members }: Extract<PeerMessage, { type: 'members' }>): void {
-    const { peers, peersVersion } = must(this.#raft, 'an open log').status;
-    if (version <= Math.max(peersVersion, this.#vouchedFor.version) || !peers.some(({ id }) => id === from)) return;
-    this.#vouchedFor = { version, members };
-    this.#setPeers();
   }
 
   #send(to: ReplicaId, message: PeerMessage): void {
