@@ -1,4 +1,4 @@
-/** I6: a replica that has not been given all entries yet, and a child that another replica has told more. */
+/** A replica that has not been given all entries yet, and its children. */
 import { expect, it } from 'vitest';
 import { sha256 } from '../../node/sha256.ts';
 import { Prng } from '../base/prng.ts';
@@ -65,6 +65,7 @@ function replica(leading: Leadership) {
   };
 }
 
+/** I6. */
 it.each(['standing', 'on-demand'] as const)('tells a child nothing older than it knows: %s', (leading) => {
   const { core, given, leads, hello } = replica(leading);
   given(ENTRIES.slice(0, -1));
@@ -76,4 +77,17 @@ it.each(['standing', 'on-demand'] as const)('tells a child nothing older than it
   given(ENTRIES.slice(-1));
   const told = hello(2).find(({ type }) => type === 'sendToChild');
   expect(told).toMatchObject({ child: 'n1', message: { from: 2, to: 2, set: [], unset: [] } });
+});
+
+it('asks children to say again what they said, when it is restored to what others know', () => {
+  const ahead = replica('on-demand');
+  ahead.given(ENTRIES);
+  const { core, given, leads, hello } = replica('on-demand');
+  given(ENTRIES.slice(0, -1));
+  leads();
+  hello(1);
+  const snapshot = JSON.stringify(ahead.core.state);
+  const effects = core.step(1_000, { type: 'snapshotRestored', snapshot, index: ENTRIES.length });
+  expect(effects).toContainEqual({ type: 'disconnectChild', child: 'n1' });
+  expect(hello(1).find(({ type }) => type === 'sendToChild')).toMatchObject({ message: { from: 1, to: 2 } });
 });

@@ -228,12 +228,7 @@ export class Orchestrator {
   #take(input: OrchestratorInput): void {
     switch (input.type) {
       case 'snapshotRestored':
-        this.#state = OrchestratorState.fromJSON(JSON.parse(input.snapshot), this.#init.hash);
-        this.#observed = this.#newObserved();
-        this.#placer = new Placer(this.#state, this.#observed, this.#init);
-        this.#index = this.#snapshotIndex = input.index;
-        this.#snapshotLength = input.snapshot.length;
-        this.#lengthSinceSnapshot = 0;
+        this.#snapshotRestored(input.snapshot, input.index);
         return;
       case 'entryCommitted':
         this.#entryCommitted(input.index, input.data, input.proposal);
@@ -287,6 +282,19 @@ export class Orchestrator {
       default:
         unreachable(input);
     }
+  }
+
+  #snapshotRestored(snapshot: string, index: number): void {
+    // On demand children may be here already: of what they said nothing is kept, so they have to say it again.
+    for (const [child, link] of this.#observed.links)
+      if (link.session !== null && link.via === null) this.#effects.push({ type: 'disconnectChild', child });
+    this.#state = OrchestratorState.fromJSON(JSON.parse(snapshot), this.#init.hash);
+    this.#observed = this.#newObserved();
+    this.#placer = new Placer(this.#state, this.#observed, this.#init);
+    this.#index = this.#snapshotIndex = index;
+    this.#snapshotLength = snapshot.length;
+    this.#lengthSinceSnapshot = 0;
+    if (this.#isReady && this.#isOnDemand) this.#beginToObserve();
   }
 
   #newObserved(): Observed {
