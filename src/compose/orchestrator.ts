@@ -185,16 +185,7 @@ export async function composeOrchestrator(
   let gate: RequestGate | null = null;
   const followGroup = (): void => {
     const { leader } = replication;
-    local?.follow(
-      id,
-      parentOfLocalNode(leadership, {
-        self: id,
-        leads: driver.core.leads,
-        leader: leader?.id ?? null,
-        membership: replication.membership,
-        connected: replication.log.connected,
-      }),
-    );
+    local?.follow(id, parentOfLocalNode(leadership, { self: id, leads: driver.core.leads, leader, group: replication }));
     gate?.groupChanged();
     replication.wantedChanged();
     duties.look();

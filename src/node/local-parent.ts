@@ -10,19 +10,16 @@ export interface GroupSeen {
   readonly self: ReplicaId;
   readonly leads: boolean;
   /** Another replica; null: none is known. */
-  readonly leader: ReplicaId | null;
-  readonly membership: Membership;
-  readonly connected: ReadonlySet<ReplicaId>;
+  readonly leader: { readonly id: ReplicaId } | null;
+  readonly group: { readonly membership: Membership; readonly log: { readonly connected: ReadonlySet<ReplicaId> } };
 }
 
 /** null: nobody that is known. */
-export function parentOfLocalNode(
-  leadership: Leadership,
-  { self, leads, leader, membership, connected }: GroupSeen,
-): Replica | null {
+export function parentOfLocalNode(leadership: Leadership, { self, leads, leader, group }: GroupSeen): Replica | null {
+  const { membership, log } = group;
   const own = membership.find(({ id }) => id === self) ?? null;
   if (leads) return own;
-  if (leadership === 'standing') return membership.find(({ id }) => id === leader) ?? null;
+  if (leadership === 'standing') return membership.find(({ id }) => id === leader?.id) ?? null;
   if (own?.role === 'voter') return own;
-  return membership.find(({ id, role }) => role === 'voter' && connected.has(id)) ?? null;
+  return membership.find(({ id, role }) => role === 'voter' && log.connected.has(id)) ?? null;
 }

@@ -186,13 +186,9 @@ export class ReplicaProcess {
 
   #followGroup(): void {
     const { id, name, group } = this.machine;
-    const parent = parentOfLocalNode(group.knobs.leadership, {
-      self: id,
-      leads: this.driver.core.leads,
-      leader: this.gateway.leader()?.id ?? null,
-      membership: this.membership,
-      connected: this.log.connected,
-    });
+    const leads = this.driver.core.leads;
+    const leader = this.gateway.leader();
+    const parent = parentOfLocalNode(group.knobs.leadership, { self: id, leads, leader, group: this });
     if (parent?.id === id) {
       this.#remote = null;
       this.#uplink.turnTo(this.#insideUplink, 'its own replica serves now');
