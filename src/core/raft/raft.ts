@@ -447,7 +447,10 @@ export class Raft {
   #campaign(kind: 'pre' | 'real', transfer: boolean): void {
     const { id } = this.#init;
     const voters = votersOf(this.#memberships.current);
-    if (!this.#mayCampaign()) return;
+    if (!this.#mayCampaign()) {
+      this.#electionAtMs = null; // its demotion was committed after the timer was set
+      return;
+    }
     this.#leader = null;
     this.#dropReads();
     this.#isPaused = false;

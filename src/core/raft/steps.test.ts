@@ -30,7 +30,12 @@ function follower(leadership: RaftInit['leadership'] = 'standing') {
     return raft.step(nowMs, input);
   };
   step({ type: 'timePassed' });
-  return { raft, step, received: (message: RaftMessage) => step({ type: 'messageReceived', from: 'a', message }) };
+  return {
+    raft,
+    step,
+    now: () => nowMs,
+    received: (message: RaftMessage) => step({ type: 'messageReceived', from: 'a', message }),
+  };
 }
 
 it('keeps what it has agreed to when a snapshot of less comes in (section 7)', () => {
@@ -89,4 +94,27 @@ it('keeps in touch with whom a change removes, until that is committed: the next
   const told = received({ ...append, term: 1, previousIndex: 6, entries: [], commit: 6 });
   expect(told).toContainEqual({ type: 'peersChanged' });
   expect(names()).toBe('a b');
+});
+
+it('does not want to be woken for an election that it may not call, when a snapshot tells it that its demotion is committed', () => {
+  const { raft, step, now, received } = follower();
+  const learning = MEMBERSHIP.map((one) => (one.id === 'b' ? { ...one, role: 'learner' as const } : one));
+  const change: RaftEntry = { index: 6, term: 1, kind: 'membership', data: encodeMembership(learning) };
+  const append = {
+    type: 'append',
+    previousTerm: 1,
+    commit: 5,
+    round: 0,
+    sentAtMs: 0,
+    electionTimeoutMs: 100,
+    pause: false,
+  } as const;
+  received({ ...append, term: 1, previousIndex: 5, entries: [change] });
+  const head = { index: 6, term: 1, membership: learning, bytes: 4 };
+  received({ type: 'snapshotPiece', term: 1, head, piece: 0, data: new Uint8Array(4) });
+  for (let times = 0; times < 30; times += 1) {
+    step({ type: 'timePassed' });
+    expect(raft.wakeAtMs ?? Number.POSITIVE_INFINITY).toBeGreaterThan(now());
+  }
+  expect(raft.status.role).toBe('follower');
 });
