@@ -64,7 +64,8 @@ export class RequestGate {
     else
       void replication.log.confirmRead().then((isConfirmed) => {
         if (isConfirmed) handler(request, response);
-        else this.#takeElsewhere(request, response);
+        else if (!driver.core.leads) this.#takeElsewhere(request, response);
+        else refuse(response, 'not_leading', null); // its log has failed, or takes no more: nothing here is worth waiting for
       });
   }
 
