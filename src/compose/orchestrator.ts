@@ -20,6 +20,7 @@ import { LEADER_HEADER } from '../core/model/leadership.ts';
 import { isMember, type Peer } from '../core/model/membership.ts';
 import { AdmissionDesk } from '../node/admission.ts';
 import { ChildStreams } from '../node/child-streams.ts';
+import { closeAll } from '../node/close-all.ts';
 import { JoinedDownlink } from '../node/joined-downlink.ts';
 import { parentOfLocalNode } from '../node/local-parent.ts';
 import { OrchestratorBackend } from '../node/orchestrator-backend.ts';
@@ -338,19 +339,20 @@ export async function composeOrchestrator(
     },
     identity.validity,
   );
-  const close = async () => {
-    await replication.handOver();
-    renewal.stop();
-    duties.close();
-    replication.close();
-    gate?.close();
-    parent?.close();
-    await local?.close();
-    await api.close();
-    await driver.close();
-    forwarding.reset();
-    await server.close();
-  };
+  const close = () =>
+    closeAll([
+      () => replication.handOver(),
+      () => renewal.stop(),
+      () => duties.close(),
+      () => replication.close(),
+      () => gate?.close(),
+      () => parent?.close(),
+      () => local?.close(),
+      () => api.close(),
+      () => driver.close(),
+      () => forwarding.reset(),
+      () => server.close(),
+    ]);
 
   // First the log, then the port: to a state that is not read yet, no token and no member is known.
   await driver.start();

@@ -14,6 +14,7 @@ import { CodedError } from '../core/model/errors.ts';
 import type { Leadership, ReplicaRole } from '../core/model/replicas.ts';
 import type { PlacementPolicyName, Position } from '../core/model/service.ts';
 import { parseToken } from '../core/model/token.ts';
+import { closeAll } from '../node/close-all.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
@@ -101,8 +102,7 @@ export async function up(wishes: UpWishes, context: UpContext): Promise<RunningN
       directory: opened.path,
       firstStart: known === null,
       async close() {
-        await running.close();
-        await opened.release();
+        await closeAll([() => running.close(), () => opened.release()]);
       },
     };
   } catch (error) {

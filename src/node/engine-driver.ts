@@ -15,6 +15,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Meter } from '../ports/meter.ts';
 import type { Runtime } from '../ports/runtime.ts';
 import type { Store } from '../ports/store.ts';
+import { closeAll } from './close-all.ts';
 import { ParentLink, type ParentLinkComponents } from './parent-link.ts';
 
 export interface EngineDriverComponents {
@@ -132,9 +133,8 @@ export class EngineDriver {
     this.#cancelWake?.();
     this.#cancelLook?.();
     for (const end of [...this.#pauses]) end();
-    await this.#parentLink.close();
-    await this.#saving;
-    for (const runtime of this.#runtimes.values()) await runtime.close();
+    const runtimes = [...this.#runtimes.values()];
+    await closeAll([() => this.#parentLink.close(), () => this.#saving, ...runtimes.map((runtime) => () => runtime.close())]);
   }
 
   #parentState(connected: boolean, problem: string): void {

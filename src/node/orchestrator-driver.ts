@@ -18,6 +18,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log, LogEntry } from '../ports/log.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Downlink } from '../ports/uplink.ts';
+import { closeAll } from './close-all.ts';
 import { ParentLink, type ParentLinkComponents } from './parent-link.ts';
 
 export interface OrchestratorDriverComponents {
@@ -178,15 +179,18 @@ export class OrchestratorDriver {
     this.#closed = true;
     this.#cancelTick?.();
     this.#cancelTell?.();
-    await this.#parentLink?.close();
-    await this.#components.downlink.close();
-    if (this.#isSettling) {
-      await this.#settled;
-      await this.#components.downlink.close(); // it was being opened meanwhile
-    }
-    await this.#components.log.close();
-    for (const answer of this.#tickets.values()) answer(SHUTTING_DOWN);
-    this.#tickets.clear();
+    const { downlink, log } = this.#components;
+    await closeAll([
+      () => this.#parentLink?.close(),
+      () => downlink.close(),
+      // It was being opened meanwhile.
+      () => (this.#isSettling ? this.#settled.then(() => downlink.close()) : undefined),
+      () => log.close(),
+      () => {
+        for (const answer of this.#tickets.values()) answer(SHUTTING_DOWN);
+        this.#tickets.clear();
+      },
+    ]);
   }
 
   #parentListener() {
