@@ -45,7 +45,7 @@ export class GroupClient {
     );
   }
 
-  /** `first`: at which replica; null: at any. */
+  /** `first`: at which replica, and then no answer is lost on the way; null: at any. */
   ask(request: ClientRequest, first: ReplicaMachine | null, done: () => void): void {
     const { clock, checkers, trace } = this.#world;
     const key = `${this.#name}-${++this.#asked}`;
@@ -58,7 +58,7 @@ export class GroupClient {
         isOver = true;
       };
       clock.startTimer(PATIENCE_MS, again);
-      const isLost = chance(this.#random, 0.05);
+      const isLost = first === null && chance(this.#random, 0.05);
       this.#world.ask(at, { request, key, by: [] }, (answer) => {
         if (isDone || isLost) return;
         if (isRetried(answer)) {
