@@ -12,6 +12,7 @@ const REGRESSIONS = [
   [49, 'on-demand', 'a replica that started told the node in its process what it had stopped before to run again'],
   [14, 'on-demand', 'what a learner saw of the node in its process no leader ever heard, and nothing was done about it'],
   [83, 'on-demand', 'a replica restored to what others know forgot the links of its children, and they did not notice'],
+  [2018, 'on-demand', 'what a replica had told came late and hid that its children were here by then: nobody heard them again'],
 ] as const;
 const frames = { encode: encodeFrame, decode: decodeFrame };
 

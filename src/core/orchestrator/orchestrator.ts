@@ -515,7 +515,11 @@ export class Orchestrator {
       this.#effects.push({ type: 'tellLeader' });
       return;
     }
-    if (message.session !== link.session) return;
+    if (message.session !== link.session) {
+      // A word of another replica that came late has hidden that the child is here: it has to say hello again.
+      if (link.via !== null) this.#effects.push({ type: 'disconnectChild', child });
+      return;
+    }
     const known = { version: link.version, summary: link.summary };
     if (!this.#observed.reportReceived(link, message, this.#nowMs)) {
       link.session = null;
