@@ -32,16 +32,19 @@ export async function startGroup({ voters = 1, learners = 0, ...options }: Group
 
 export class Group {
   readonly site: Deployment;
+  readonly #first: string;
   /** Of those that shall be replicas now. */
   readonly #replicas = new Map<string, ReplicaClient>();
   #rounds = 0;
 
-  constructor(site: Deployment) {
+  /** `first`: the orchestrator's first replica. */
+  constructor(site: Deployment, first = 'root') {
     this.site = site;
+    this.#first = first;
   }
 
   async open(): Promise<void> {
-    await this.#adopt('root');
+    await this.#adopt(this.#first);
   }
 
   async #adopt(name: string): Promise<void> {

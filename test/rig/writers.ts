@@ -37,7 +37,7 @@ export class Writers {
       const writer: Writer = { service: `${prefix}-${number}`, acknowledged: 0, ended: Promise.resolve() };
       this.#writers.push(writer);
       writer.ended = this.#run(writer);
-      writer.ended.catch(() => undefined); // told by `stop`
+      writer.ended.catch((error: unknown) => this.violations.push(`${writer.service} gave up: ${String(error)}`));
     }
   }
 
