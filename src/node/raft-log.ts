@@ -177,7 +177,7 @@ export class RaftLog implements Log {
     if (this.#ended !== null) throw new CodedError('unavailable', this.#ended);
     const raft = must(this.#raft, 'an open log');
     const head = raft.headAt(index, snapshot.length);
-    if (head === null) return; // one that reaches as far is there
+    if (head === null) return; // one that reaches as far is there, or the next one comes soon enough
     const keepFromIndex = raft.tailStart(index);
     await this.#order.also(() => this.#components.storage.takeSnapshot(head, snapshot, keepFromIndex));
     this.#take({ type: 'snapshotTaken', head });

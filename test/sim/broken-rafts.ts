@@ -351,6 +351,14 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     run: 'isSlow',
     caught: /is sent/,
   },
+  'cuts its log short while a slow replica catches up': {
+    rule: 'a replica that makes headway catches up, however much is decided meanwhile',
+    file: raft,
+    find: ' || this.#isNeeded(index)) return null;',
+    replace: ') return null;',
+    run: 'isSlow',
+    caught: /has not caught up/,
+  },
   'takes ten milliseconds for the farthest there is': {
     rule: 'the election timeout follows the round trip',
     file: raft,

@@ -10,11 +10,13 @@ export class EntryLog {
   #baseIndex: number;
   #baseTerm: number;
   #entries: RaftEntry[];
+  #bytes: number;
 
   constructor(baseIndex: number, baseTerm: number, entries: readonly RaftEntry[]) {
     this.#baseIndex = baseIndex;
     this.#baseTerm = baseTerm;
     this.#entries = [...entries];
+    this.#bytes = bytesOf(entries);
     for (const [at, { index }] of entries.entries())
       assert(index === baseIndex + 1 + at, `entry ${index} follows the one before`);
   }
@@ -26,6 +28,11 @@ export class EntryLog {
 
   get lastIndex(): number {
     return this.#baseIndex + this.#entries.length;
+  }
+
+  /** Of the data of all that is kept. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get lastTerm(): number {
@@ -46,12 +53,14 @@ export class EntryLog {
     for (const entry of entries) {
       assert(entry.index === this.lastIndex + 1, `entry ${entry.index} follows ${this.lastIndex}`);
       this.#entries.push(entry);
+      this.#bytes += entry.data.length;
     }
   }
 
   /** Removes the entry at `index` and all after it. */
   truncateFrom(index: number): void {
     assert(index >= this.firstIndex, `entry ${index} is kept`);
+    this.#bytes -= bytesOf(this.#entries.slice(index - this.firstIndex));
     this.#entries.length = index - this.firstIndex;
   }
 
@@ -81,6 +90,7 @@ export class EntryLog {
   dropUpTo(index: number): void {
     if (index <= this.#baseIndex) return;
     const term = must(this.termAt(index), `term at ${index}`);
+    this.#bytes -= bytesOf(this.#entries.slice(0, index - this.#baseIndex));
     this.#entries = this.#entries.slice(index - this.#baseIndex);
     this.#baseIndex = index;
     this.#baseTerm = term;
@@ -91,6 +101,7 @@ export class EntryLog {
     this.#baseIndex = index;
     this.#baseTerm = term;
     this.#entries = [];
+    this.#bytes = 0;
   }
 
   /**
@@ -105,4 +116,8 @@ export class EntryLog {
     }
     return Math.max(0, candidate);
   }
+}
+
+function bytesOf(entries: readonly RaftEntry[]): number {
+  return entries.reduce((sum, { data }) => sum + data.length, 0);
 }

@@ -9,6 +9,8 @@ import { limits } from '../base/limits.ts';
 import type { SnapshotHead } from './messages.ts';
 
 const PATIENCE_MAX = 64;
+/** A piece of a snapshot is written to a poor SD card, or sent over a poor link, well within this. */
+const HEADWAY_MS = 30_000;
 
 export class Progress {
   state: 'probe' | 'replicate' | 'snapshot' = 'probe';
@@ -26,9 +28,12 @@ export class Progress {
   round = 0;
   /** In `probe`: one message is on the way. */
   isWaiting = false;
+  /** It needed a snapshot, and has not got to what is committed since. */
+  isCatchingUp = false;
   /** In `snapshot`: what is being sent. */
   snapshot: { readonly head: SnapshotHead; piece: number } | null = null;
-  /** When it last made headway ... */
+  #headwayAtMs: number;
+  /** When it last made headway, or was given up ... */
   #movedAtMs: number;
   /** ... and for how many election timeouts what is on the way is waited for. */
   #patience = 1;
@@ -38,7 +43,7 @@ export class Progress {
   /** `isLikely`: that the logs agree up to `next`; then it need not be asked first. */
   constructor(next: number, nowMs: number, isLikely = false) {
     this.next = next;
-    this.#movedAtMs = nowMs;
+    this.#movedAtMs = this.#headwayAtMs = nowMs;
     if (isLikely) this.state = 'replicate';
   }
 
@@ -104,8 +109,13 @@ export class Progress {
   }
 
   moved(nowMs: number): void {
-    this.#movedAtMs = nowMs;
+    this.#movedAtMs = this.#headwayAtMs = nowMs;
     this.#patience = Math.max(1, this.#patience / 2);
+  }
+
+  /** However slowly: it has made headway of late. */
+  isMoving(nowMs: number): boolean {
+    return nowMs - this.#headwayAtMs < HEADWAY_MS;
   }
 
   isOverdue(nowMs: number, electionTimeoutMs: number): boolean {
@@ -121,6 +131,7 @@ export class Progress {
   beginSnapshot(head: SnapshotHead, nowMs: number): void {
     this.probeFrom(this.next, nowMs);
     this.state = 'snapshot';
+    this.isCatchingUp = true;
     this.snapshot = { head, piece: 0 };
   }
 

@@ -63,6 +63,8 @@ const NOTHING = new Uint8Array(0);
 /** The election timeout follows the round trip: shorter ones would take one lost packet for a death. */
 const ROUND_TRIPS_PER_TIMEOUT = 10;
 const HEARTBEATS_PER_TIMEOUT = 3;
+/** A log that is as long as what lies between so many snapshots is cut short, whoever needs it. */
+const SNAPSHOTS_HELD = 4;
 /** Who campaigns asks once in up to two timeouts. */
 const SILENT_TIMEOUTS = 5;
 
@@ -171,11 +173,24 @@ export class Raft {
     return wakeAtMs === Number.POSITIVE_INFINITY ? null : wakeAtMs;
   }
 
-  /** What a snapshot up to `index` stands for; null when there is one that reaches as far. */
+  /** What a snapshot up to `index` stands for; null when there is one that reaches as far, or a replica that is catching up needs what it would replace. */
   headAt(index: number, bytes: number): SnapshotHead | null {
     assert(index <= this.#delivered, `a snapshot up to ${index} of a log that has delivered ${this.#delivered}`);
-    if (index <= (this.#snapshot?.index ?? 0)) return null;
+    if (index <= (this.#snapshot?.index ?? 0) || this.#isNeeded(index)) return null;
     return { index, term: must(this.#log.termAt(index), `term at ${index}`), membership: this.#memberships.at(index), bytes };
+  }
+
+  /**
+   * Whether a replica that was sent the present snapshot still needs it, or the entries that follow. Where snapshots
+   * follow each other faster than a slow replica takes one in, it would never catch up.
+   */
+  #isNeeded(index: number): boolean {
+    const isLong =
+      this.#log.lastIndex - (this.#snapshot?.index ?? 0) >= SNAPSHOTS_HELD * limits.logEntriesPerSnapshot ||
+      this.#log.bytes >= SNAPSHOTS_HELD * limits.logBytesPerSnapshot;
+    if (isLong) return false;
+    const first = this.tailStart(index);
+    return [...this.#progress.values()].some((one) => one.isCatchingUp && one.match < first - 1 && one.isMoving(this.#nowMs));
   }
 
   /** The first entry that stays behind a snapshot up to `index`, so that a replica that was away for a moment needs no snapshot. */
@@ -757,6 +772,7 @@ export class Raft {
       const isAnswer =
         progress.state !== 'probe' || message.previousIndex === progress.next - 1 || message.index > progress.match;
       if (isAnswer && message.index <= this.#log.lastIndex) progress.matched(message.index, this.#nowMs);
+      if (progress.match >= this.#commit) progress.isCatchingUp = false;
     } else if (message.previousIndex > progress.match && progress.state !== 'snapshot' && message.previousIndex < progress.next) {
       progress.probeFrom(this.#log.lastWithin(message.index, message.hintTerm) + 1, this.#nowMs);
     }

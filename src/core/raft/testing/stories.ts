@@ -97,12 +97,14 @@ export function isAlone(seed: number, print: Print = null): Cluster {
 
 /**
  * A replica whose disk takes several election timeouts for each write, or whose link takes as long for each piece, still
- * gets a snapshot of many pieces, and then what came meanwhile.
+ * gets a snapshot of many pieces, and then what came meanwhile, while its leader goes on and would take more snapshots.
  */
 export function isSlow(seed: number, print: Print = null): Cluster {
   const random = new Prng(seed ^ 0x510);
-  return withLimits({ snapshotPieceBytes: 25, logTailEntries: 1, logBatchEntries: 4 }, () => {
-    const cluster = begin(seed, print, random, { voters: 3, entriesPerSnapshot: 20 });
+  return withLimits({ snapshotPieceBytes: 25, logTailEntries: 1, logEntriesPerSnapshot: 400 }, () => {
+    // As over a stream: where everything takes seconds, one message that overtakes another costs as many.
+    const network = { ...CALM_NETWORK, retransmitMs: 200 };
+    const cluster = begin(seed, print, random, { network, voters: 3, entriesPerSnapshot: 20 });
     const leader = elected(cluster);
     for (let times = 0; times < 10; times += 1) {
       cluster.propose(leader.id, 5);
@@ -112,6 +114,11 @@ export function isSlow(seed: number, print: Print = null): Cluster {
     if (chance(random, 0.5)) cluster.member(id).syncMs = integerBetween(random, 100, 6_000);
     else cluster.network.slow(leader.id, id, integerBetween(random, 200, 6_000));
     cluster.change(leader.id, { do: 'add', replica: replica(id, 'learner') });
+    const load = (): void => {
+      cluster.propose(leader.id);
+      if (cluster.member(id).appliedIndex === 0) cluster.after(500, load);
+    };
+    load();
     const hasCaughtUp = (): boolean => cluster.member(id).appliedIndex === leader.log.lastIndex;
     assert(cluster.runUntil(hasCaughtUp, 600_000), `${id} is slow, and has not caught up after ten minutes`);
     const pieces = Math.ceil((leader.disk.snapshot?.content.length ?? 0) / 25);
