@@ -39,17 +39,10 @@ const BROKEN_LOGS: Readonly<Record<string, BrokenLog>> = {
     caught: /JSON|and was|the entries say/,
   },
   'turns away a leader that is new since it was away': {
-    rule: 'N2: who knows a later membership is let in',
-    file: 'src/adapters/memory/peer-link.ts',
-    find: 'if (from.#version <= this.#version) return false;',
-    replace: 'if (from.#version >= 0) return false;',
-    caught: /not within/,
-  },
-  'cuts off whom it has removed before that is committed': {
-    rule: 'what is not committed may be taken back, by a leader whom it removed',
-    file: 'src/core/raft/membership.ts',
-    find: 'if (this.changedAt <= commit) return this.current;',
-    replace: 'if (commit >= 0) return this.current;',
+    rule: 'members vouch for those who are new since a replica was away (ADR 0010, links)',
+    file: 'src/node/raft-log.ts',
+    find: "if (this.#vouching.heard(from, said, must(this.#raft, 'an open log').status)) this.#setPeers();",
+    replace: '',
     caught: /not within/,
   },
 };
