@@ -104,6 +104,8 @@ export const limits = {
   logTailEntries: 1_024,
   /** ... and their bytes: every replica holds them in memory. */
   logTailBytes: 4 * 1024 * 1024,
+  /** A log as long as what lies between so many snapshots is cut short, also when a replica that is catching up needs it. */
+  raftSnapshotsHeld: 4,
   /** Reads that wait for a quorum's word at once. */
   raftReads: 4_096,
   /** One frame between replicas: a full batch of entries, or a piece of a snapshot, with room for what surrounds it. */

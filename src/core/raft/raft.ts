@@ -63,8 +63,6 @@ const NOTHING = new Uint8Array(0);
 /** The election timeout follows the round trip: shorter ones would take one lost packet for a death. */
 const ROUND_TRIPS_PER_TIMEOUT = 10;
 const HEARTBEATS_PER_TIMEOUT = 3;
-/** A log that is as long as what lies between so many snapshots is cut short, whoever needs it. */
-const SNAPSHOTS_HELD = 4;
 /** Who campaigns asks once in up to two timeouts. */
 const SILENT_TIMEOUTS = 5;
 
@@ -186,8 +184,8 @@ export class Raft {
    */
   #isNeeded(index: number): boolean {
     const isLong =
-      this.#log.lastIndex - (this.#snapshot?.index ?? 0) >= SNAPSHOTS_HELD * limits.logEntriesPerSnapshot ||
-      this.#log.bytes >= SNAPSHOTS_HELD * limits.logBytesPerSnapshot;
+      this.#log.lastIndex - (this.#snapshot?.index ?? 0) >= limits.raftSnapshotsHeld * limits.logEntriesPerSnapshot ||
+      this.#log.bytes >= limits.raftSnapshotsHeld * limits.logBytesPerSnapshot;
     if (isLong) return false;
     const first = this.tailStart(index);
     return [...this.#progress.values()].some((one) => one.isCatchingUp && one.match < first - 1 && one.isMoving(this.#nowMs));
