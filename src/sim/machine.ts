@@ -15,11 +15,12 @@ import { EngineDriver } from '../node/engine-driver.ts';
 import { OrchestratorDriver } from '../node/orchestrator-driver.ts';
 import type { ParentLinkComponents } from '../node/parent-link.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Log, LogEntry, LogListener } from '../ports/log.ts';
+import type { LogEntry } from '../ports/log.ts';
 import { silentLogger } from '../ports/logger.ts';
 import type { Life, MachineClock } from './machine-clock.ts';
 import type { SimNetwork } from './network.ts';
 import { type Host, SimHostPorts, SimRuntime } from './runtime.ts';
+import { tappedLog } from './tapped-log.ts';
 import type { Trace } from './trace.ts';
 
 export interface MachineComponents {
@@ -179,7 +180,7 @@ export class OrchestratorMachine extends Machine {
     const driver = new OrchestratorDriver(
       {
         clock: this.clock.of(life),
-        log: this.#watched(new MemoryLog(this.disk)),
+        log: tappedLog(new MemoryLog(this.disk), { entrySeen: (entry) => this.#entrySeen(entry) }),
         downlink: this.components.network.downlink(this.name, life),
         parent: this.parentLink(life),
         logger: silentLogger,
@@ -192,26 +193,6 @@ export class OrchestratorMachine extends Machine {
     this.#started(driver);
     await driver.start();
     if (life.alive) this.ready = true;
-  }
-
-  /** A tap on what the log delivers. */
-  #watched(log: Log): Log {
-    return {
-      open: (listener: LogListener) =>
-        log.open({
-          restored: (snapshot, index) => listener.restored(snapshot, index),
-          committed: (entries) => {
-            for (const entry of entries) this.#entrySeen(entry);
-            listener.committed(entries);
-          },
-          ready: (leadership) => listener.ready(leadership),
-          dropped: (proposal, reason, fate) => listener.dropped(proposal, reason, fate),
-          failed: (error) => listener.failed(error),
-        }),
-      propose: (proposal, data) => log.propose(proposal, data),
-      compact: (snapshot, index) => log.compact(snapshot, index),
-      close: () => log.close(),
-    };
   }
 
   protected ended(): void {

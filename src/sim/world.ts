@@ -1,10 +1,7 @@
 /**
- * A deployment in a box: machines, links and a clock, all made from knobs and one seed. Events are fired one
- * by one; after each, every promise that it settled is followed to its end before the next, so that a run of
- * the same seed is the same run.
+ * A deployment in a box: machines, links and a clock, all made from knobs and one seed.
  */
 
-import { VirtualClock } from '../adapters/memory/clock.ts';
 import { assert } from '../core/base/assert.ts';
 import { chance, integerBetween, Prng, pick } from '../core/base/prng.ts';
 import type { EngineInit } from '../core/engine/engine.ts';
@@ -12,7 +9,7 @@ import type { ClientRequest } from '../core/model/requests.ts';
 import type { RequestAnswer } from '../core/orchestrator/changes.ts';
 import { sha256 } from '../node/sha256.ts';
 import { Checkers } from './checkers.ts';
-import { SimulationFailure } from './failure.ts';
+import { EventLoop } from './event-loop.ts';
 import type { Knobs } from './knobs.ts';
 import { type MachineComponents, NodeMachine, OrchestratorMachine } from './machine.ts';
 import { MachineClock } from './machine-clock.ts';
@@ -21,13 +18,10 @@ import { Host } from './runtime.ts';
 import { Trace } from './trace.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
-/** More events than this without time passing: something spins. */
-const EVENTS_AT_ONCE_MAX = 50_000;
 const TOKEN_HASH = 'a'.repeat(64);
 
-export class World {
+export class World extends EventLoop {
   readonly knobs: Knobs;
-  readonly clock = new VirtualClock(START_MS);
   readonly random: Prng;
   readonly trace: Trace;
   readonly network: SimNetwork;
@@ -35,11 +29,9 @@ export class World {
   readonly root: OrchestratorMachine;
   readonly clusters: OrchestratorMachine[] = [];
   readonly nodes: NodeMachine[] = [];
-  events = 0;
-  #failure: unknown = null;
-  #eventsAtOnce = 0;
 
   constructor(knobs: Knobs, print: ((line: string) => void) | null = null) {
+    super(START_MS);
     this.knobs = knobs;
     this.random = new Prng(knobs.seed ^ 0x5eed);
     this.trace = new Trace(this.clock, print);
@@ -149,37 +141,8 @@ export class World {
     this.nodes.splice(this.nodes.indexOf(node), 1);
   }
 
-  async run(ms: number): Promise<void> {
-    const endMs = this.clock.nowMs() + ms;
-    for (let atMs = this.clock.nextAtMs(); atMs !== null && atMs <= endMs; atMs = this.clock.nextAtMs()) await this.#fire();
-    this.clock.advance(endMs - this.clock.nowMs());
-  }
-
-  /** Lets time pass until `condition` holds; fails with `what` when it does not within `limitMs`. */
-  async until(condition: () => boolean, limitMs: number, what: string | (() => string)): Promise<void> {
-    const endMs = this.clock.nowMs() + limitMs;
-    while (!condition()) {
-      const atMs = this.clock.nextAtMs();
-      if (atMs === null || atMs > endMs)
-        throw new SimulationFailure(`not within ${limitMs / 1000} s: ${typeof what === 'string' ? what : what()}`);
-      await this.#fire();
-    }
-  }
-
-  fail(error: unknown): void {
-    this.#failure ??= error;
-  }
-
-  async #fire(): Promise<void> {
-    const beforeMs = this.clock.nowMs();
-    this.clock.runNext();
-    this.events += 1;
-    this.#eventsAtOnce = this.clock.nowMs() === beforeMs ? this.#eventsAtOnce + 1 : 0;
-    // Microtasks run to their end before an immediate does: all that this event settled is settled then.
-    await new Promise((resolve) => setImmediate(resolve));
-    if (this.#eventsAtOnce > EVENTS_AT_ONCE_MAX) throw new SimulationFailure('something spins: time does not pass');
+  protected override afterEvent(): void {
     this.checkers.afterEvent();
-    if (this.#failure !== null) throw this.#failure;
   }
 
   addNode(parent: OrchestratorMachine, child: string, own: Partial<EngineInit> = {}): NodeMachine {

@@ -208,7 +208,7 @@ export class GroupFaults {
   #handOver(to: ReplicaMachine): boolean {
     const { leader } = this.#world.newest();
     const process = leader?.process;
-    if (!leader || !process?.stall.isOpen || leader === to) return false;
+    if (!leader || !process?.gate.isOpen || leader === to) return false;
     leader.note(`hands over to ${to.name}`);
     process.log.transferTo(to.id);
     return true;

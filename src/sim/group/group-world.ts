@@ -1,5 +1,4 @@
 /** A replicated orchestrator and its nodes in a box: machines, the network between them, and one clock for all. */
-import { VirtualClock } from '../../adapters/memory/clock.ts';
 import { PeerNetwork } from '../../adapters/memory/peer-link.ts';
 import { Addresses } from '../../core/base/addresses.ts';
 import { assert, must } from '../../core/base/assert.ts';
@@ -10,7 +9,8 @@ import type { ClientRequest } from '../../core/model/requests.ts';
 import type { RequestAnswer } from '../../core/orchestrator/changes.ts';
 import type { Membership, Replica, ReplicaId } from '../../core/raft/membership.ts';
 import type { RaftLogComponents } from '../../node/raft-log-components.ts';
-import { SimulationFailure } from '../failure.ts';
+import { EventLoop } from '../event-loop.ts';
+import type { Gate } from '../gate.ts';
 import type { MachineComponents } from '../machine.ts';
 import { type Life, MachineClock } from '../machine-clock.ts';
 import { machineName, SimNetwork } from '../network.ts';
@@ -22,17 +22,13 @@ import { GroupCheckers } from './group-checkers.ts';
 import type { GroupKnobs } from './group-knobs.ts';
 import { GroupNode, ReplicaMachine } from './replica-machine.ts';
 import type { ReplicaProcess } from './replica-process.ts';
-import type { Stall } from './stall.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
-/** More events than this without time passing: something spins. */
-const EVENTS_AT_ONCE_MAX = 20_000;
 const SECRET_HASH = 'a'.repeat(64);
 
-export class GroupWorld {
+export class GroupWorld extends EventLoop {
   readonly knobs: GroupKnobs;
   readonly frames: RaftLogComponents['frames'];
-  readonly clock = new VirtualClock(START_MS);
   readonly random: Prng;
   readonly trace: Trace;
   readonly network: SimNetwork;
@@ -40,13 +36,11 @@ export class GroupWorld {
   readonly checkers: GroupCheckers;
   readonly replicas: ReplicaMachine[] = [];
   readonly nodes: GroupNode[] = [];
-  events = 0;
   #made = 0;
   #requests = 0;
-  #failure: unknown = null;
-  #eventsAtOnce = 0;
 
   constructor(knobs: GroupKnobs, frames: RaftLogComponents['frames'], print: ((line: string) => void) | null = null) {
+    super(START_MS);
     this.knobs = knobs;
     this.frames = frames;
     this.random = new Prng(knobs.seed ^ 0x5eed);
@@ -135,7 +129,7 @@ export class GroupWorld {
         answered(no('unavailable'));
         return;
       }
-      process.stall.pass(() => {
+      process.gate.pass(() => {
         if (!process.life.alive) return;
         process.gateway.take(question).then(
           (answer) => {
@@ -155,7 +149,7 @@ export class GroupWorld {
     return new Promise((resolve) => {
       if (isBlocked()) return;
       this.ask(target, question, (answer) => {
-        if (!isBlocked()) from.stall.pass(() => resolve(answer));
+        if (!isBlocked()) from.gate.pass(() => resolve(answer));
       });
     });
   }
@@ -164,7 +158,7 @@ export class GroupWorld {
     child: string,
     told: readonly string[],
     life: Life,
-    stall: Stall | null,
+    gate: Gate | null,
   ): { readonly uplink: FollowingUplink; readonly addresses: Addresses } {
     const machine = must(
       this.machines().find(({ name }) => name === child),
@@ -176,14 +170,14 @@ export class GroupWorld {
     const clock = machine.clock.of(life);
     const at = (address: string) => this.replicas.find(({ self }) => self.url === address);
     const uplink = new FollowingUplink({
-      clock: stall ? stall.clock(clock) : clock,
+      clock: gate ? gate.clock(clock) : clock,
       addresses,
       dial: (address) => {
         const replica = at(address);
         if (!replica?.process?.servesChildren) return null;
         const dialled = this.network.uplink(replica.name, child, life);
         return {
-          open: (listener) => dialled.open(stall ? stall.uplinkListener(listener) : listener),
+          open: (listener) => dialled.open(gate ? gate.uplinkListener(listener) : listener),
           send: (message) => dialled.send(message),
           reopen: (reason) => dialled.reopen(reason),
           close: () => dialled.close(),
@@ -203,36 +197,8 @@ export class GroupWorld {
     this.replicas.splice(this.replicas.indexOf(machine), 1);
   }
 
-  async run(ms: number): Promise<void> {
-    const endMs = this.clock.nowMs() + ms;
-    for (let atMs = this.clock.nextAtMs(); atMs !== null && atMs <= endMs; atMs = this.clock.nextAtMs()) await this.#fire();
-    this.clock.advance(endMs - this.clock.nowMs());
-  }
-
-  /** Lets time pass until `holds`; fails with `what` when it does not within `limitMs`. */
-  async until(holds: () => boolean, limitMs: number, what: () => string): Promise<void> {
-    const endMs = this.clock.nowMs() + limitMs;
-    while (!holds()) {
-      const atMs = this.clock.nextAtMs();
-      if (atMs === null || atMs > endMs) throw new SimulationFailure(`not within ${limitMs / 1000} s: ${what()}`);
-      await this.#fire();
-    }
-  }
-
-  fail(error: unknown): void {
-    this.#failure ??= error;
-  }
-
-  async #fire(): Promise<void> {
-    const beforeMs = this.clock.nowMs();
-    this.clock.runNext();
-    this.events += 1;
-    this.#eventsAtOnce = this.clock.nowMs() === beforeMs ? this.#eventsAtOnce + 1 : 0;
-    // Microtasks run to their end before an immediate does: all that this event settled is settled then.
-    await new Promise((resolve) => setImmediate(resolve));
-    if (this.#eventsAtOnce > EVENTS_AT_ONCE_MAX) throw new SimulationFailure('something spins: time does not pass');
+  protected override afterEvent(): void {
     this.checkers.afterEvent();
-    if (this.#failure !== null) throw this.#failure;
   }
 
   async #joinNode(name: string): Promise<void> {

@@ -43,14 +43,14 @@ export class ReplicaMachine extends Machine {
 
   /** SIGSTOP, and SIGCONT later. False when nothing runs that could be stopped. */
   stop(ms: number): boolean {
-    const stall = this.process?.stall;
-    if (!stall?.isOpen) return false;
+    const gate = this.process?.gate;
+    if (!gate?.isOpen) return false;
     this.note(`is stopped for ${ms} ms`);
-    stall.close();
+    gate.close();
     this.components.world.startTimer(ms, () => {
-      if (this.process?.stall !== stall) return;
+      if (this.process?.gate !== gate) return;
       this.note('goes on');
-      stall.open();
+      gate.open();
     });
     return true;
   }

@@ -21,19 +21,19 @@ import { ReplicaKeeper } from '../../node/replica-keeper.ts';
 import { sha256 } from '../../node/sha256.ts';
 import { SwitchingUplink } from '../../node/switching-uplink.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Log } from '../../ports/log.ts';
 import { silentLogger } from '../../ports/logger.ts';
 import type { Downlink, Uplink } from '../../ports/uplink.ts';
+import { Gate } from '../gate.ts';
 import type { Life } from '../machine-clock.ts';
 import { SimHostPorts, SimRuntime } from '../runtime.ts';
+import { tappedLog } from '../tapped-log.ts';
 import { Gateway } from './gateway.ts';
 import type { ReplicaMachine } from './replica-machine.ts';
-import { Stall } from './stall.ts';
 
 export class ReplicaProcess {
   readonly machine: ReplicaMachine;
   readonly life: Life;
-  readonly stall = new Stall();
+  readonly gate = new Gate();
   readonly log: RaftLog;
   readonly driver: OrchestratorDriver;
   readonly gateway: Gateway;
@@ -53,7 +53,7 @@ export class ReplicaProcess {
     this.life = life;
     const { group, self } = machine;
     const { knobs, peers, checkers } = group;
-    this.#clock = this.stall.clock(machine.clock.of(life));
+    this.#clock = this.gate.clock(machine.clock.of(life));
     const clock = this.#clock;
     this.#inside = new MemoryDownlink({ clock, schedule: (callback) => void clock.startTimer(0, callback) });
     this.#insideUplink = this.#inside.uplink(self.name);
@@ -66,8 +66,8 @@ export class ReplicaProcess {
       {
         clock,
         random: this.#newRandom(),
-        storage: this.stall.storage(new MemoryRaftStorage(machine.disk)),
-        link: this.stall.peerLink(peers.link(self.id), () => {
+        storage: this.gate.storage(new MemoryRaftStorage(machine.disk)),
+        link: this.gate.peerLink(peers.link(self.id), () => {
           machine.frames += 1;
         }),
         frames: group.frames,
@@ -102,8 +102,11 @@ export class ReplicaProcess {
       {
         clock,
         logger: silentLogger,
-        log: this.#watched(this.log),
-        downlink: this.#listened(new JoinedDownlink([this.#inside, this.stall.downlink(group.network.downlink(self.id, life))])),
+        log: tappedLog(this.log, {
+          restored: (snapshot, index) => group.checkers.restored(this, snapshot, index),
+          entrySeen: (entry) => group.checkers.entrySeen(this, entry),
+        }),
+        downlink: this.#listened(new JoinedDownlink([this.#inside, this.gate.downlink(group.network.downlink(self.id, life))])),
         parent: null,
         onStreamRequest: () => undefined,
         leadershipChanged: ({ leads, term, leader }) => {
@@ -194,34 +197,11 @@ export class ReplicaProcess {
       this.#uplink.turnTo(this.#insideUplink, 'its own replica serves now');
     } else if (parent !== null) {
       if (this.#remote?.id !== parent.id)
-        this.#remote = { id: parent.id, uplink: group.uplinkOf(name, [parent.url], this.life, this.stall).uplink };
+        this.#remote = { id: parent.id, uplink: group.uplinkOf(name, [parent.url], this.life, this.gate).uplink };
       this.#uplink.turnTo(this.#remote.uplink, `${parent.name} serves now`);
     }
     this.gateway.groupChanged();
     this.keeper.changed();
-  }
-
-  #watched(log: Log): Log {
-    const { checkers } = this.machine.group;
-    return {
-      open: (listener) =>
-        log.open({
-          restored: (snapshot, index) => {
-            checkers.restored(this, snapshot, index);
-            listener.restored(snapshot, index);
-          },
-          committed: (entries) => {
-            for (const entry of entries) checkers.entrySeen(this, entry);
-            listener.committed(entries);
-          },
-          ready: (leadership) => listener.ready(leadership),
-          dropped: (proposal, reason, fate) => listener.dropped(proposal, reason, fate),
-          failed: (error) => listener.failed(error),
-        }),
-      propose: (proposal, data) => log.propose(proposal, data),
-      compact: (snapshot, index) => log.compact(snapshot, index),
-      close: () => log.close(),
-    };
   }
 
   #listened(downlink: Downlink): Downlink {

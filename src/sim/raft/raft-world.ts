@@ -1,13 +1,12 @@
 /** Replicas of one log in a box, on virtual time, with their network, their clients' way to them, and what checks them. */
-import { VirtualClock } from '../../adapters/memory/clock.ts';
 import { PeerNetwork } from '../../adapters/memory/peer-link.ts';
-import { assert, must } from '../../core/base/assert.ts';
+import { must } from '../../core/base/assert.ts';
 import { chance, integerBetween, Prng } from '../../core/base/prng.ts';
 import type { MembershipChange } from '../../core/raft/contract.ts';
 import type { Membership, Replica } from '../../core/raft/membership.ts';
 import type { RaftStatus } from '../../core/raft/raft.ts';
 import type { RaftLogComponents } from '../../node/raft-log-components.ts';
-import { SimulationFailure } from '../failure.ts';
+import { EventLoop } from '../event-loop.ts';
 import { MachineClock } from '../machine-clock.ts';
 import { Trace } from '../trace.ts';
 import { RaftCheckers } from './raft-checkers.ts';
@@ -15,12 +14,8 @@ import type { RaftKnobs } from './raft-knobs.ts';
 import { RegisterServer, type Reply, type ServerWatch } from './register-server.ts';
 import { ReplicaMachine } from './replica.ts';
 
-/** More events than this without time passing: something spins. */
-const EVENTS_AT_ONCE_MAX = 20_000;
-
-export class RaftWorld {
+export class RaftWorld extends EventLoop {
   readonly knobs: RaftKnobs;
-  readonly clock = new VirtualClock();
   readonly random: Prng;
   readonly trace: Trace;
   readonly network: PeerNetwork;
@@ -28,14 +23,12 @@ export class RaftWorld {
   readonly machines = new Map<string, ReplicaMachine>();
   /** What happened by itself, and how often. */
   readonly seen = new Map<string, number>();
-  events = 0;
   readonly #servers = new Map<ReplicaMachine, RegisterServer>();
   readonly #frames: RaftLogComponents['frames'];
   readonly #founders: Membership;
-  #failure: unknown = null;
-  #eventsAtOnce = 0;
 
   constructor(knobs: RaftKnobs, frames: RaftLogComponents['frames'], print: ((line: string) => void) | null = null) {
+    super();
     this.knobs = knobs;
     this.#frames = frames;
     this.random = new Prng(knobs.seed ^ 0x5eed);
@@ -161,37 +154,6 @@ export class RaftWorld {
         });
       });
     });
-  }
-
-  async run(ms: number): Promise<void> {
-    const endMs = this.clock.nowMs() + ms;
-    for (let atMs = this.clock.nextAtMs(); atMs !== null && atMs <= endMs; atMs = this.clock.nextAtMs()) await this.#fire();
-    this.clock.advance(endMs - this.clock.nowMs());
-  }
-
-  /** Lets time pass until `holds`; fails with `what` when it does not within `limitMs`. */
-  async until(holds: () => boolean, limitMs: number, what: () => string): Promise<void> {
-    const endMs = this.clock.nowMs() + limitMs;
-    while (!holds()) {
-      const atMs = this.clock.nextAtMs();
-      if (atMs === null || atMs > endMs) throw new SimulationFailure(`not within ${limitMs / 1000} s: ${what()}`);
-      await this.#fire();
-    }
-  }
-
-  fail(error: unknown): void {
-    this.#failure ??= error;
-  }
-
-  async #fire(): Promise<void> {
-    const beforeMs = this.clock.nowMs();
-    this.clock.runNext();
-    this.events += 1;
-    this.#eventsAtOnce = this.clock.nowMs() === beforeMs ? this.#eventsAtOnce + 1 : 0;
-    // Microtasks run to their end before an immediate does: all that this event settled is settled then.
-    await new Promise((resolve) => setImmediate(resolve));
-    assert(this.#eventsAtOnce < EVENTS_AT_ONCE_MAX, 'something spins: time does not pass');
-    if (this.#failure !== null) throw this.#failure;
   }
 }
 

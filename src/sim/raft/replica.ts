@@ -15,7 +15,6 @@ import type { RaftLogComponents } from '../../node/raft-log-components.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { LogListener } from '../../ports/log.ts';
 import type { PeerLink } from '../../ports/peer-link.ts';
-import type { RaftStorage } from '../../ports/raft-storage.ts';
 import { Gate } from '../gate.ts';
 import type { Life, MachineClock } from '../machine-clock.ts';
 import type { Trace } from '../trace.ts';
@@ -80,9 +79,9 @@ export class ReplicaMachine {
     this.note('starts');
     const log = new RaftLog(
       {
-        clock: gated(clock.of(life), gate),
+        clock: gate.clock(clock.of(life)),
         random: new Prng(integerBetween(random, 0, 2 ** 31)),
-        storage: gatedStorage(new MemoryRaftStorage(this.disk), gate),
+        storage: gate.storage(new MemoryRaftStorage(this.disk)),
         link: this.#watched(network.link(this.id), gate),
         frames,
         attachment: () => (this.#init.leadership === 'standing' ? null : LOAD),
@@ -151,22 +150,13 @@ export class ReplicaMachine {
 
   #watched(link: PeerLink, gate: Gate): PeerLink {
     return {
-      open: (listener) =>
-        link.open({
-          connected: (peer) => gate.pass(() => listener.connected(peer)),
-          received: (peer, frame) => gate.pass(() => listener.received(peer, frame)),
-          disconnected: (peer) => gate.pass(() => listener.disconnected(peer)),
-        }),
-      setPeers: (membership) => link.setPeers(membership),
-      send: (peer, frame) => {
+      ...gate.peerLink(link, () => {
         this.frames += 1;
-        link.send(peer, frame);
-      },
+      }),
       refuse: (peer) => {
         this.#components.fail(new Error(`${this.id} refuses a frame of ${peer}`));
         link.refuse(peer);
       },
-      close: () => link.close(),
     };
   }
 }
@@ -175,36 +165,3 @@ export class ReplicaMachine {
 const RESTART_MS = 1_000;
 /** What it tells with its votes. */
 const LOAD = Uint8Array.of(1);
-
-function gated(clock: Clock, gate: Gate): Clock {
-  return {
-    nowMs: () => clock.nowMs(),
-    elapsedMs: () => clock.elapsedMs(),
-    startTimer: (delayMs, callback) => {
-      let isCancelled = false;
-      const cancel = clock.startTimer(delayMs, () =>
-        gate.pass(() => {
-          if (!isCancelled) callback();
-        }),
-      );
-      return () => {
-        isCancelled = true;
-        cancel();
-      };
-    },
-  };
-}
-
-function gatedStorage(storage: RaftStorage, gate: Gate): RaftStorage {
-  return {
-    load: () => gate.settle(storage.load()),
-    persist: (hard, entries) => gate.settle(storage.persist(hard, entries)),
-    readEntries: (fromIndex, toIndex, bytes) => gate.settle(storage.readEntries(fromIndex, toIndex, bytes)),
-    takeSnapshot: (head, content, keepFromIndex) => gate.settle(storage.takeSnapshot(head, content, keepFromIndex)),
-    readPiece: (index, piece) => gate.settle(storage.readPiece(index, piece)),
-    readSnapshot: () => gate.settle(storage.readSnapshot()),
-    keepPiece: (head, piece, data) => gate.settle(storage.keepPiece(head, piece, data)),
-    adoptSnapshot: (head) => gate.settle(storage.adoptSnapshot(head)),
-    close: () => gate.settle(storage.close()),
-  };
-}
