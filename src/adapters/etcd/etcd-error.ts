@@ -2,6 +2,7 @@
  * What can go wrong between here and etcd, sorted by what follows from it. Texts are etcd's own (its package
  * `rpctypes`): its gateway gives little else to tell them apart by.
  */
+import { CERTIFICATE_OUT_OF_DATE, UNTRUSTED_CERTIFICATE } from '../../core/base/certificate-verdicts.ts';
 import { CodedError } from '../../core/model/errors.ts';
 
 export type EtcdTrouble =
@@ -68,25 +69,17 @@ export function answeredError(host: string, code: number | undefined, message: s
   return new CodedError('unreachable', `${host} says "${message}"`);
 }
 
-const CERTIFICATE_ERRORS: readonly string[] = [
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'CERT_SIGNATURE_FAILURE',
-  'CERT_NOT_YET_VALID',
-  'CERT_HAS_EXPIRED',
-  'INVALID_PURPOSE',
-  // OpenSSL's words for what the other side said, and for an answer that is no TLS at all.
-  'EPROTO',
-];
+function isAboutTls(code: string): boolean {
+  if (UNTRUSTED_CERTIFICATE.has(code) || CERTIFICATE_OUT_OF_DATE.has(code)) return true;
+  // EPROTO: OpenSSL's words for what the other side said, and for an answer that is no TLS at all.
+  return code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_');
+}
 
 /** Of a connection that failed. `doubt`: what else it may be than a failure, when it was broken off. */
 export function connectionError(host: string, error: unknown, doubt = ''): EtcdError | CodedError {
   if (error instanceof EtcdError || error instanceof CodedError) return error;
   const { code = '', message = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
-  if (CERTIFICATE_ERRORS.includes(code) || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))
+  if (isAboutTls(code))
     return new CodedError('etcd_untrusted', `${host} (${code === 'EPROTO' ? sslReason(message) : code})`, [], error);
   const suffix = code === 'ECONNRESET' && doubt !== '' ? `: ${doubt}` : '';
   return new EtcdError('away', `${host} (${code === '' ? message : code})${suffix}`, error);

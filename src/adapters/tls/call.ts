@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import * as z from 'zod/mini';
+import { CERTIFICATE_OUT_OF_DATE, UNTRUSTED_CERTIFICATE } from '../../core/base/certificate-verdicts.ts';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError, ERRORS, type ErrorCode } from '../../core/model/errors.ts';
 import { type ChildIdentity, dialOptions, type Trust } from './dial.ts';
@@ -121,24 +122,13 @@ function fromApi(error: z.output<typeof errorBodySchema>['error']): CodedError {
   return new CodedError(code, what, error.details);
 }
 
-const CLOCK_ERRORS: readonly string[] = ['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'];
-const AUTHORITY_ERRORS: readonly string[] = [
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'CERT_SIGNATURE_FAILURE',
-  'INVALID_PURPOSE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-];
-
 /** What Node says when a connection fails, as the code and words of the error table. */
 function asCoded(error: unknown, host: string): CodedError {
   if (error instanceof CodedError) return error;
   const { code = 'unknown', message = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
-  if (AUTHORITY_ERRORS.includes(code)) return new CodedError('wrong_ca', `${host} (${code})`, [], error);
-  if (CLOCK_ERRORS.includes(code))
+  if (UNTRUSTED_CERTIFICATE.has(code) || code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return new CodedError('wrong_ca', `${host} (${code})`, [], error);
+  if (CERTIFICATE_OUT_OF_DATE.has(code))
     return new CodedError('clock_skew', `by this machine's clock the certificate of ${host} is not valid (${code})`, [], error);
   return new CodedError('unreachable', `${host} (${code === 'unknown' ? message : code})`, [], error);
 }

@@ -6,6 +6,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { checkServerIdentity, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { CERTIFICATE_OUT_OF_DATE, UNTRUSTED_CERTIFICATE } from '../../core/base/certificate-verdicts.ts';
 import { limits } from '../../core/base/limits.ts';
 import { CodedError, ERRORS, type ErrorCode, type ErrorDetail } from '../../core/model/errors.ts';
 import { LEADER_HEADER } from '../../core/model/leadership.ts';
@@ -265,11 +266,11 @@ export class Exchange {
       return unsent(
         new CodedError('certificate_refused', `${where} shows a certificate that is not an orchestrator's`, [], error),
       );
-    if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
+    if (CERTIFICATE_OUT_OF_DATE.has(code)) {
       const what = code === 'CERT_HAS_EXPIRED' ? 'has expired' : 'is not valid yet';
       return unsent(new CodedError('certificate_refused', `that of ${where} ${what}, by this machine's clock`, [], error));
     }
-    if (UNTRUSTED.has(code)) return unsent(new CodedError('wrong_ca', where, [], error));
+    if (UNTRUSTED_CERTIFICATE.has(code)) return unsent(new CodedError('wrong_ca', where, [], error));
     if (established)
       return new Failure('lost', late === '' ? this.brokeOff(server, error) : this.#unreachable(server, late, error));
     return unsent(this.#unreachable(server, late || (REASONS[code] ?? `the connection failed (${code})`), error));
@@ -291,16 +292,6 @@ export class Exchange {
 function unsent(error: CodedError): Failure {
   return new Failure('unsent', error);
 }
-
-const UNTRUSTED = new Set([
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'CERT_SIGNATURE_FAILURE',
-  'CERT_UNTRUSTED',
-]);
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
