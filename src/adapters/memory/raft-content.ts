@@ -3,7 +3,7 @@
  * may do to one.
  */
 import { crc32 } from 'node:zlib';
-import { integerBetween, pick, type Random } from '../../core/base/prng.ts';
+import { flipped, pick, type Random } from '../../core/base/prng.ts';
 import type { HardState } from '../../core/raft/contract.ts';
 import type { RaftEntry, SnapshotHead } from '../../core/raft/messages.ts';
 
@@ -75,14 +75,6 @@ export function rot(content: RaftContent, random: Random): boolean {
 
 function damagedEntry({ value, checksum }: Sealed<RaftEntry>, random: Random): Sealed<RaftEntry> {
   return { value: { ...value, data: flipped(value.data, random) }, checksum };
-}
-
-function flipped(data: Uint8Array, random: Random): Uint8Array {
-  if (data.length === 0) return Uint8Array.of(integerBetween(random, 1, 255));
-  const other = new Uint8Array(data);
-  const at = integerBetween(random, 0, data.length - 1);
-  other[at] = (other[at] ?? 0) ^ integerBetween(random, 1, 255);
-  return other;
 }
 
 function sumOfEntry({ index, term, kind, data }: RaftEntry): number {

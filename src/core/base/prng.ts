@@ -37,3 +37,12 @@ export function pick<T>(random: Random, items: readonly T[]): T {
 export function chance(random: Random, probability: number): boolean {
   return random.next() < probability;
 }
+
+/** `data` damaged as on a disk: never the same, and a byte more where there is none to change. */
+export function flipped(data: Uint8Array, random: Random): Uint8Array {
+  if (data.length === 0) return Uint8Array.of(integerBetween(random, 1, 255));
+  const other = new Uint8Array(data);
+  const at = integerBetween(random, 0, data.length - 1);
+  other[at] = (other[at] ?? 0) ^ integerBetween(random, 1, 255);
+  return other;
+}

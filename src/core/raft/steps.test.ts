@@ -12,6 +12,15 @@ const MEMBERSHIP: readonly Replica[] = ['a', 'b', 'c'].map((id) => ({
   url: `https://${id}:7443`,
   role: 'voter',
 }));
+const APPEND = {
+  type: 'append',
+  previousTerm: 1,
+  commit: 5,
+  round: 0,
+  sentAtMs: 0,
+  electionTimeoutMs: 100,
+  pause: false,
+} as const;
 const entry = (index: number): RaftEntry => ({ index, term: 1, kind: 'data', data: Uint8Array.of(index) });
 
 /** Replica b, with five entries of term 1 on its disk, of which it does not know that they are committed. */
@@ -79,19 +88,10 @@ it('keeps in touch with whom a change removes, until that is committed: the next
   const names = () => raft.status.peers.map(({ id }) => id).join(' ');
   const without = MEMBERSHIP.filter(({ id }) => id !== 'c');
   const change: RaftEntry = { index: 6, term: 1, kind: 'membership', data: encodeMembership(without) };
-  const append = {
-    type: 'append',
-    previousTerm: 1,
-    commit: 5,
-    round: 0,
-    sentAtMs: 0,
-    electionTimeoutMs: 100,
-    pause: false,
-  } as const;
-  received({ ...append, term: 1, previousIndex: 5, entries: [change] });
+  received({ ...APPEND, term: 1, previousIndex: 5, entries: [change] });
   expect(raft.status.membership).toHaveLength(2);
   expect(names()).toBe('a b c');
-  const told = received({ ...append, term: 1, previousIndex: 6, entries: [], commit: 6 });
+  const told = received({ ...APPEND, term: 1, previousIndex: 6, entries: [], commit: 6 });
   expect(told).toContainEqual({ type: 'peersChanged' });
   expect(names()).toBe('a b');
 });
@@ -100,16 +100,7 @@ it('does not want to be woken for an election that it may not call, when a snaps
   const { raft, step, now, received } = follower();
   const learning = MEMBERSHIP.map((one) => (one.id === 'b' ? { ...one, role: 'learner' as const } : one));
   const change: RaftEntry = { index: 6, term: 1, kind: 'membership', data: encodeMembership(learning) };
-  const append = {
-    type: 'append',
-    previousTerm: 1,
-    commit: 5,
-    round: 0,
-    sentAtMs: 0,
-    electionTimeoutMs: 100,
-    pause: false,
-  } as const;
-  received({ ...append, term: 1, previousIndex: 5, entries: [change] });
+  received({ ...APPEND, term: 1, previousIndex: 5, entries: [change] });
   const head = { index: 6, term: 1, membership: learning, bytes: 4 };
   received({ type: 'snapshotPiece', term: 1, head, piece: 0, data: new Uint8Array(4) });
   for (let times = 0; times < 30; times += 1) {

@@ -7,7 +7,7 @@
  * nothing of it is given out. A record that was durable and has rotted is found too, and such a disk gives out nothing.
  */
 import { assert } from '../../base/assert.ts';
-import { chance, integerBetween, type Random } from '../../base/prng.ts';
+import { chance, flipped, integerBetween, type Random } from '../../base/prng.ts';
 import type { HardState, RestoredReplica } from '../contract.ts';
 import type { RaftEntry, SnapshotHead } from '../messages.ts';
 import { piecesOf } from '../raft.ts';
@@ -176,13 +176,4 @@ function damaged(change: Change, random: Random): Change | null {
   if (piece) return { ...change, piece: { ...piece, data: flipped(piece.data, random) } };
   if (snapshot) return { ...change, snapshot: { ...snapshot, content: flipped(snapshot.content, random) } };
   return hard ? { ...change, hard: { term: hard.term, votedFor: `${hard.votedFor}?` } } : null;
-}
-
-/** Never the same: a byte more where there is none to change. */
-function flipped(data: Uint8Array, random: Random): Uint8Array {
-  if (data.length === 0) return Uint8Array.of(integerBetween(random, 1, 255));
-  const other = new Uint8Array(data);
-  const at = integerBetween(random, 0, data.length - 1);
-  other[at] = (other[at] ?? 0) ^ integerBetween(random, 1, 255);
-  return other;
 }
