@@ -3,7 +3,6 @@
  * directory of its own; every member can be killed, frozen and started again on what it had written.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { type EtcdCertificates, makeEtcdCertificates } from './etcd-certificates.ts';
 import { freePort } from './free-port.ts';
+import { killed } from './killed.ts';
 import { until } from './until.ts';
 
 const PROGRAM = 'etcd';
@@ -220,10 +220,7 @@ export class EtcdMember {
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = null;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await killed(child);
   }
 
   freeze(): void {

@@ -1,12 +1,12 @@
 /** Debian's Mosquitto with the very configuration that docs/external-broker.md gives to operators. Loopback, free port. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Certificates } from './certificates.ts';
+import { freePort } from './free-port.ts';
+import { killed } from './killed.ts';
 
 const DOCUMENT = join(import.meta.dirname, '../../docs/external-broker.md');
 const PROGRAM = '/usr/sbin/mosquitto';
@@ -69,23 +69,11 @@ export class Mosquitto {
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = null;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await killed(child);
   }
 
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.#directory, { recursive: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
