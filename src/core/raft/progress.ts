@@ -9,6 +9,8 @@ import { limits } from '../base/limits.ts';
 import type { SnapshotHead } from './messages.ts';
 
 const PATIENCE_MAX = 64;
+/** Entries of so many bytes cost a poor link nothing, however often they are sent again. */
+const CHEAP_BYTES = 4_096;
 /** A piece of a snapshot is written to a poor SD card, or sent over a poor link, well within this. */
 const HEADWAY_MS = 30_000;
 
@@ -39,6 +41,8 @@ export class Progress {
   #patience = 1;
   #inFlight: { readonly lastIndex: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
+  /** In `probe`: of the message on the way. */
+  #probeBytes = 0;
 
   /** `isLikely`: that the logs agree up to `next`; then it need not be asked first. */
   constructor(next: number, nowMs: number, isLikely = false) {
@@ -70,6 +74,7 @@ export class Progress {
   sent(lastIndex: number, bytes: number): void {
     if (this.state === 'probe') {
       this.isWaiting = true;
+      this.#probeBytes = bytes;
       return;
     }
     this.next = lastIndex + 1;
@@ -122,9 +127,13 @@ export class Progress {
     return nowMs - this.#movedAtMs > this.#patience * electionTimeoutMs;
   }
 
-  /** It may be lost, or on a slow disk or link, which would only be slower for being sent everything again and again. */
+  /**
+   * It may be lost, or on a slow disk or link, which would only be slower for being sent everything again and again. What
+   * is cheap is lost more likely, and is not waited for the longer.
+   */
   giveUp(nowMs: number): void {
-    this.#patience = Math.min(2 * this.#patience, PATIENCE_MAX);
+    const bytes = this.state === 'probe' ? this.#probeBytes : this.#inFlightBytes;
+    if (this.state === 'snapshot' || bytes > CHEAP_BYTES) this.#patience = Math.min(2 * this.#patience, PATIENCE_MAX);
     this.probeAgain(nowMs);
   }
 
