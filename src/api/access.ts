@@ -23,11 +23,16 @@ export type Authenticate = (tokenText: string) => Result<{ readonly role: TokenR
 /** Throws `unauthenticated`, `forbidden` or what `authenticate` refuses with. */
 export function checkAccess(access: Access, authorization: string | undefined, authenticate: Authenticate): void {
   if (access === 'stranger' || access === 'certificate') return;
-  const tokenText = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
+  const tokenText = bearerToken(authorization);
   if (tokenText === undefined) throw new CodedError('unauthenticated', 'expected a header "Authorization: Bearer TOKEN"');
   const authenticated = authenticate(tokenText);
   if (!authenticated.ok) throw refusalError(authenticated.error);
   const { role } = authenticated.value;
   if (role === 'admin' || (role === 'viewer' && access === 'viewer')) return;
   throw new CodedError('forbidden', `it has the role ${role}, and this takes ${access}`);
+}
+
+/** The text of the token in such a header; undefined when there is none. */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }

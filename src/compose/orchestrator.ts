@@ -11,9 +11,10 @@ import { ExternalDownlink } from '../adapters/mqtt/external-downlink.ts';
 import { dialOptions } from '../adapters/tls/dial.ts';
 import { certificateFingerprint } from '../adapters/tls/fingerprint.ts';
 import { LeaderForwarding } from '../adapters/tls/leader-forwarding.ts';
-import { peerOf, refuseUpgrade, SecureServer } from '../adapters/tls/secure-server.ts';
+import { isCertified, peerOf, refuseUpgrade, SecureServer } from '../adapters/tls/secure-server.ts';
 import { serverNames } from '../adapters/tls/server-names.ts';
 import { authenticate, hashSecret, makeToken } from '../adapters/tls/token-secret.ts';
+import { bearerToken } from '../api/access.ts';
 import { createApi } from '../api/api.ts';
 import { limits } from '../core/base/limits.ts';
 import { LEADER_HEADER } from '../core/model/leadership.ts';
@@ -261,6 +262,8 @@ export async function composeOrchestrator(
     { ...named, leadership, ...sharedLog(profile) },
   );
   const turnedAway = throttled(clock, (reason, who) => warn('turned away', { reason, who }));
+  const defect = (error: unknown, where: string): void =>
+    logger.error({ where, problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'defect');
   const api = await createApi({
     backend,
     clock,
@@ -280,12 +283,19 @@ export async function composeOrchestrator(
       secrets: (peer) => replicaDesk.secrets(peer),
       move: (peer, body) => replicaDesk.move(peer, body),
     },
-    defect: (error, where) =>
-      logger.error({ where, problem: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'defect'),
+    defect,
   });
 
   gate = new RequestGate(
-    { clock, driver, replication, forwarding, handler: api.handler, openStreams: () => api.openStreams() },
+    {
+      ...{ clock, driver, replication, forwarding, defect },
+      handler: api.handler,
+      openStreams: () => api.openStreams(),
+      isKnown: (incoming) => {
+        const token = bearerToken(incoming.headers.authorization);
+        return token === undefined ? isCertified(incoming.socket) : backend.authenticate(token).ok;
+      },
+    },
     leadership,
   );
   const request = (incoming: IncomingMessage, response: ServerResponse): void => gate?.take(incoming, response);
@@ -293,16 +303,16 @@ export async function composeOrchestrator(
   /** null, and the upgrade is refused, for whoever is no member, and where another replica leads. */
   const member = (incoming: IncomingMessage, socket: Duplex): Peer | null => {
     const peer = peerOf(incoming.socket);
-    const isCertified = peer !== null && !('refused' in peer);
-    if (isCertified && !driver.core.leads && !(isOnDemand && replication.isVoter)) {
+    const isValid = peer !== null && !('refused' in peer);
+    if (isValid && !driver.core.leads && !(isOnDemand && replication.isVoter)) {
       const leader = replication.leader ?? (isOnDemand ? replication.otherVoters[0] : null);
       refuseUpgrade(socket, 'not_leading', leader ? { [LEADER_HEADER]: leader.url } : {});
       return null;
     }
-    if (isCertified && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;
-    const reason = isCertified ? 'not a member' : `certificate refused: ${peer ? peer.refused : 'none was shown'}`;
-    turnedAway(reason, isCertified ? peer.name : (incoming.socket.remoteAddress ?? 'unknown'));
-    refuseUpgrade(socket, isCertified ? 'not_a_member' : 'certificate_refused');
+    if (isValid && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;
+    const reason = isValid ? 'not a member' : `certificate refused: ${peer ? peer.refused : 'none was shown'}`;
+    turnedAway(reason, isValid ? peer.name : (incoming.socket.remoteAddress ?? 'unknown'));
+    refuseUpgrade(socket, isValid ? 'not_a_member' : 'certificate_refused');
     return null;
   };
   replication.serve(server, turnedAway);

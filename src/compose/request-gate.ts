@@ -5,6 +5,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding.ts';
+import { Allowance } from '../core/base/allowance.ts';
+import { limits } from '../core/base/limits.ts';
 import type { Leadership } from '../core/model/replicas.ts';
 import type { OrchestratorDriver } from '../node/orchestrator-driver.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -36,6 +38,10 @@ export interface RequestGateComponents {
   readonly forwarding: LeaderForwarding;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly openStreams: () => number;
+  /** Whoever asks is a user or a member, as far as this replica knows. */
+  readonly isKnown: (request: IncomingMessage) => boolean;
+  /** Nothing that is asked may throw here: what does is a defect, and costs the one request. */
+  readonly defect: (error: unknown, where: string) => void;
 }
 
 export class RequestGate {
@@ -46,34 +52,45 @@ export class RequestGate {
   /** Replicas that have not told yet what they see. */
   #untold = new Set<string>();
   #cancelGathering: (() => void) | null = null;
+  readonly #strangers: Allowance;
 
   constructor(components: RequestGateComponents, leadership: Leadership) {
     this.#components = components;
     this.#leadership = leadership;
+    const nowMs = components.clock.elapsedMs();
+    this.#strangers = new Allowance({ burst: limits.strangerWakes, oneEachMs: limits.strangerWakeEachMs, nowMs });
   }
 
   take(request: IncomingMessage, response: ServerResponse): void {
+    this.#take(request, response).catch((error: unknown) => {
+      this.#components.defect(error, `${request.method} at the gate`);
+      if (response.headersSent) response.destroy();
+      else refuse(response, 'internal', null);
+    });
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { driver, replication, forwarding, handler } = this.#components;
     const [path = '', query = ''] = (request.url ?? '').split('?', 2);
     const holder = this.#holderOf(path);
     if (holder) forwarding.forward(request, response, holder);
     else if (OWN_PATHS.has(path)) handler(request, response);
-    else if (!driver.core.leads) this.#takeElsewhere(request, response);
-    else if (!isRead(request.method, query)) handler(request, response);
+    else if (!driver.core.leads) await this.#takeElsewhere(request, response);
     // Another one may have been elected meanwhile, and know more. Whoever writes hears of that by the commit.
-    else
-      void replication.log.confirmRead().then((isConfirmed) => {
-        if (isConfirmed) handler(request, response);
-        else if (!driver.core.leads) this.#takeElsewhere(request, response);
-        else refuse(response, 'not_leading', null); // its log has failed, or takes no more: nothing here is worth waiting for
-      });
+    else if (!isRead(request.method, query) || (await replication.log.confirmRead())) handler(request, response);
+    else await this.#takeUnconfirmed(request, response);
   }
 
-  #takeElsewhere(request: IncomingMessage, response: ServerResponse): void {
+  async #takeUnconfirmed(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#components.driver.core.leads) await this.#takeElsewhere(request, response);
+    else refuse(response, 'not_leading', null); // its log has failed, or takes no more: nothing here is worth waiting for
+  }
+
+  async #takeElsewhere(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { replication, forwarding } = this.#components;
     if (replication.leader) forwarding.forward(request, response, replication.leader);
-    else if (this.#leadership === 'standing') void this.#serveAfterElection(request, response);
-    else void this.#serveOnDemand(request, response);
+    else if (this.#leadership === 'standing') await this.#serveAfterElection(request, response);
+    else await this.#serveOnDemand(request, response);
   }
 
   /** Who leads has changed, or who is there. */
@@ -98,16 +115,22 @@ export class RequestGate {
     const isSettled = () => driver.core.leads || replication.leader !== null;
     if (replication.view().quorum) await this.#until(isSettled, ELECTION_PATIENCE_MS);
     if (response.destroyed) return;
-    if (isSettled()) this.take(request, response);
+    if (isSettled()) await this.#take(request, response);
     else refuse(response, replication.view().quorum ? 'not_leading' : 'no_quorum', null);
   }
 
   async #serveOnDemand(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { driver, replication, forwarding, handler } = this.#components;
+    const { clock, driver, replication, forwarding, handler } = this.#components;
+    const isKnown = this.#components.isKnown(request);
     if (request.method === 'GET') {
-      await this.#gather();
+      if (isKnown) await this.#gather();
       handler(request, response);
       this.#gatherWhileStreaming();
+      return;
+    }
+    // A token that was made a moment ago may be known elsewhere only, and whoever joins has it in the body.
+    if (!isKnown && !this.#strangers.take(clock.elapsedMs())) {
+      refuse(response, 'unavailable', null);
       return;
     }
     // A learner cannot lead: a voter that it knows of can.
@@ -168,8 +191,9 @@ export class RequestGate {
   /** On demand: what an instance writes is read from the replica that its node has its link with. */
   #holderOf(path: string) {
     if (this.#leadership === 'standing') return null;
-    const [, id] = /^\/v1\/instances\/([^/]+)\/logs$/.exec(path) ?? [];
-    const via = id === undefined ? null : this.#components.driver.core.replicaOf(decodeURIComponent(id));
+    // Whoever asks is not known yet. The id of an instance needs no percent-encoding: what has any names none.
+    const [, id] = /^\/v1\/instances\/([a-z0-9.-]+)\/logs$/.exec(path) ?? [];
+    const via = id === undefined ? null : this.#components.driver.core.replicaOf(id);
     return via === null ? null : this.#components.replication.replicaNamed(via);
   }
 }

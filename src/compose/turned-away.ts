@@ -1,4 +1,5 @@
 /** Log lines about those who were turned away. */
+import { Allowance } from '../core/base/allowance.ts';
 import { isName } from '../core/base/ids.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -8,18 +9,13 @@ const BURST = 20;
 
 /** Somebody who knocks without end must not fill the disk with log lines: after a burst one a second, with the count of the others. */
 export function throttled(clock: Clock, tell: (reason: string, who: string) => void): (reason: string, who: string) => void {
-  let left = BURST;
-  let filledAtMs = clock.nowMs();
+  const lines = new Allowance({ burst: BURST, oneEachMs: 1_000, nowMs: clock.nowMs() });
   let unsaid = 0;
   return (reason, who) => {
-    const nowMs = clock.nowMs();
-    left = Math.min(BURST, left + Math.max(0, nowMs - filledAtMs) / 1_000);
-    filledAtMs = nowMs;
-    if (left < 1) {
+    if (!lines.take(clock.nowMs())) {
       unsaid += 1;
       return;
     }
-    left -= 1;
     tell(unsaid === 0 ? reason : `${reason} (and ${unsaid} others)`, who);
     unsaid = 0;
   };

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serviceSchema } from '../../src/core/model/service.ts';
 import { type Deployment, startDeployment } from '../rig/deployment.ts';
+import { rawRequest } from '../rig/raw-request.ts';
 import { ReplicaClient } from '../rig/replica-client.ts';
 
 const NAMES = ['root', 'n2', 'n3'] as const;
@@ -57,6 +58,31 @@ test('reading takes no leadership, and changes nothing', async () => {
   }
   const after = await Promise.all(NAMES.map((name) => replica(name).group()));
   expect(after.map(({ term, commit }) => [term, commit])).toEqual(before.map(({ term, commit }) => [term, commit]));
+});
+
+test('what a stranger asks takes nothing down, and elects a leader some times only', async () => {
+  const terms = async () => Math.max(...(await Promise.all(NAMES.map((name) => replica(name).group()))).map(({ term }) => term));
+  const before = await terms();
+  for (const name of NAMES) {
+    const { server, caPem } = await site.target(name);
+    const ask = (path: string, method = 'GET') => rawRequest(`${server}${path}`, { caPem: caPem ?? '', method });
+    expect([400, 401]).toContain((await ask('/v1/instances/%zz/logs')).status);
+    for (let time = 0; time < 5; time += 1) expect((await ask('/v1/services')).status).toBe(401);
+    expect((await ask('/v1/health')).status).toBe(200);
+  }
+  expect(await terms()).toBe(before);
+
+  const { server, caPem } = await site.target('n2');
+  const statuses = new Set<number>();
+  for (let time = 0; time < 10 && !statuses.has(503); time += 1) {
+    await allPaused(3);
+    statuses.add((await rawRequest(`${server}/v1/join`, { caPem: caPem ?? '', method: 'POST', body: '{}' })).status);
+  }
+  expect([...statuses]).toEqual([400, 503]);
+  const after = await terms();
+  expect(await replica('n2').apply(service('known', 1))).toBe('created');
+  expect(await terms()).toBeGreaterThan(after);
+  site.api('n2').deleteService('known');
 });
 
 test('whoever gets a request is the gateway: its decision has the votes and their loads, and a quorum has it', async () => {

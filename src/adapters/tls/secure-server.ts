@@ -70,6 +70,11 @@ export function replicaPeerOf(socket: unknown): ReplicaName | { readonly refused
   return replicaOf(certificate.subjectAltName) ?? { refused: 'it names no replica' };
 }
 
+/** The other end has shown a valid certificate of this authority, a child's or a replica's. */
+export function isCertified(socket: unknown): boolean {
+  return [peerOf(socket), replicaPeerOf(socket)].some((peer) => peer !== null && !('refused' in peer));
+}
+
 function refusalOf(socket: TLSSocket): string {
   // Typed as an Error, but on a server it is OpenSSL's code as text.
   const code = String(socket.authorizationError);
@@ -180,8 +185,7 @@ export class SecureServer {
   #handshakeDone(socket: TLSSocket): void {
     // An upgraded or broken connection without a listener of its own must not end the process.
     socket.on('error', () => socket.destroy());
-    const known = [peerOf(socket), replicaPeerOf(socket)].some((peer) => peer !== null && !('refused' in peer));
-    if (!known) return;
+    if (!isCertified(socket)) return;
     this.#strangers.release(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0);
   }
 

@@ -164,6 +164,10 @@ export const limits = {
   strangers: 2_048,
   /** ... and from one address: a site behind one NAT, reconnecting. */
   strangersPerAddress: 256,
+  /** Leadership on demand: so often at once can those who are not known yet (they may want to join) wake a paused group ... */
+  strangerWakes: 5,
+  /** ... and once more each such while; other requests of theirs are refused then. */
+  strangerWakeEachMs: 10_000,
   /** Open connections at the TLS port: every child has an uplink and a stream or two. */
   connections: 32_768,
   /** Watch and log streams open at once at one API. */
