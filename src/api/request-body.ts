@@ -19,7 +19,10 @@ export interface BodyLimits {
 /** Passes a body on up to its limits; past them it fails with `too_large` or `too_slow`. */
 export function limitBody(request: FastifyRequest, payload: Readable, limits: BodyLimits, clock: Clock): Readable {
   const tooLarge = () => new CodedError('too_large', `a request body may have ${limits.requestBodyBytes} bytes`);
+  const brokenOff = () => new CodedError('invalid_request', 'the body broke off');
   if (Number(request.headers['content-length']) > limits.requestBodyBytes) throw tooLarge();
+  // The client has left before it was its turn: no event tells of that any more.
+  if (payload.destroyed) throw brokenOff();
   let bytes = 0;
   const limited = new Transform({
     transform(chunk: Buffer, _encoding, done: TransformCallback) {
@@ -41,7 +44,7 @@ export function limitBody(request: FastifyRequest, payload: Readable, limits: Bo
   // A client that leaves in the middle: nobody waits for the rest.
   payload.once('close', () => {
     cancelTimer();
-    if (!limited.writableEnded) limited.destroy(new CodedError('invalid_request', 'the body broke off'));
+    if (!limited.writableEnded) limited.destroy(brokenOff());
   });
   return payload.pipe(limited);
 }
