@@ -304,7 +304,7 @@ export async function composeOrchestrator(
   const member = (incoming: IncomingMessage, socket: Duplex): Peer | null => {
     const peer = peerOf(incoming.socket);
     const isValid = peer !== null && !('refused' in peer);
-    if (isValid && !driver.core.leads && !(isOnDemand && replication.isVoter)) {
+    if (isValid && !driver.core.leads && !(driver.core.serves && replication.isVoter)) {
       const leader = replication.leader ?? (isOnDemand ? replication.otherVoters[0] : null);
       refuseUpgrade(socket, 'not_leading', leader ? { [LEADER_HEADER]: leader.url } : {});
       return null;

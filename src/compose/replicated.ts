@@ -17,7 +17,7 @@ export interface ReplicatedLog extends Log {
   confirmRead(): Promise<boolean>;
   /** On demand: to lead, to tell whoever leads what is seen here, and to be told by all. */
   wantLeadership(): void;
-  tell(): void;
+  tell(options: { readonly whilePaused: boolean }): void;
   ask(): void;
 }
 

@@ -87,8 +87,10 @@ export class RequestGate {
   }
 
   async #takeElsewhere(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { replication, forwarding } = this.#components;
-    if (replication.leader) forwarding.forward(request, response, replication.leader);
+    const { driver, replication, forwarding } = this.#components;
+    const { pausedUnder } = driver.core;
+    const other = replication.leader ?? (pausedUnder === null ? null : replication.replicaNamed(pausedUnder));
+    if (other) forwarding.forward(request, response, other);
     else if (this.#leadership === 'standing') await this.#serveAfterElection(request, response);
     else await this.#serveOnDemand(request, response);
   }

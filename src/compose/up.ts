@@ -156,11 +156,6 @@ async function settle(wishes: UpWishes, known: Profile | null, store: Store, clo
     ...optional('cpu', wishes.cpu ?? known?.cpu),
     ...optional('memory', wishes.memory ?? known?.memory),
   };
-  if (base.leadership === 'on-demand' && (joined !== null || wishes.parent !== undefined))
-    throw new CodedError(
-      'invalid_request',
-      '--leadership on-demand is for an orchestrator without a parent; a cluster leads standing',
-    );
   const profile = isReplica
     ? await joinedAsReplica(base, { at: wishes.join ?? '', role: wishes.role ?? 'voter', token }, store, clock)
     : url !== undefined && needsToJoin(joined, url, token)

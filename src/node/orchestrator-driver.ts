@@ -35,8 +35,8 @@ export interface OrchestratorDriverComponents {
   /** On demand (ADR 0010): the other replicas. */
   readonly group?: {
     wantLeadership(): void;
-    /** Tells whoever leads what is seen here. */
-    tell(): void;
+    /** Tells whoever leads what is seen here; `whilePaused`: or the one that led last. */
+    tell(options: { readonly whilePaused: boolean }): void;
   };
   /** An entry of the log, or a snapshot, has been applied. */
   readonly applied?: () => void;
@@ -72,11 +72,12 @@ export class OrchestratorDriver {
   #stepping = false;
   #cancelTick: (() => void) | null = null;
   #cancelTell: (() => void) | null = null;
-  readonly #isOnDemand: boolean;
   #closed = false;
   #isStarted = false;
-  /** Links with children and with the parent are open: this replica leads. */
+  /** Links with children are open. */
   #isServing = false;
+  /** The link with the parent is. */
+  #isSpeaking = false;
   #isSettling = false;
   #settled: Promise<void> = Promise.resolve();
   parentConnected = false;
@@ -86,7 +87,6 @@ export class OrchestratorDriver {
   constructor(components: OrchestratorDriverComponents, init: OrchestratorInit) {
     this.#components = components;
     this.core = new Orchestrator(init);
-    this.#isOnDemand = init.leading === 'on-demand';
     this.#parentLink = components.parent && new ParentLink(components.parent, this.#parentListener());
   }
 
@@ -112,7 +112,7 @@ export class OrchestratorDriver {
     this.#tick();
   }
 
-  /** I5: links are open exactly while this replica leads, or all the time on demand; one change of it after the other. */
+  /** I5: links with children are open exactly while this replica serves; one change of it after the other. */
   #settle(): Promise<void> {
     if (!this.#isSettling) this.#settled = this.#openOrCloseLinks();
     return this.#settled;
@@ -121,19 +121,25 @@ export class OrchestratorDriver {
   async #openOrCloseLinks(): Promise<void> {
     const { downlink } = this.#components;
     this.#isSettling = true;
-    while (!this.#closed && this.#isServing !== (this.core.leads || this.#isOnDemand)) {
-      this.#isServing = !this.#isServing;
-      if (this.#isServing) {
+    while (!this.#closed) {
+      const { serves, speaksToParent } = this.core;
+      if (serves && !this.#isServing) {
+        this.#isServing = true;
         await downlink.open({
           received: (child, message) => this.#take({ type: 'childMessageReceived', child, message }),
           closed: (child) => this.#take({ type: 'childLinkClosed', child }),
         });
-        if (!this.#closed) this.#parentLink?.open();
-      } else {
-        this.#parentState(false, 'another replica leads');
+      } else if (speaksToParent && !this.#isSpeaking) {
+        this.#isSpeaking = true;
+        this.#parentLink?.open();
+      } else if (!speaksToParent && this.#isSpeaking) {
+        this.#isSpeaking = false;
+        this.#parentState(false, 'another replica has it');
         await this.#parentLink?.close();
+      } else if (!serves && this.#isServing) {
+        this.#isServing = false;
         await downlink.close();
-      }
+      } else break;
     }
     this.#isSettling = false; // nothing comes between the last look and this
   }
@@ -167,7 +173,7 @@ export class OrchestratorDriver {
   setParent(parent: ParentLinkComponents): void {
     if (this.#parentLink !== null || this.#closed) return;
     this.#parentLink = new ParentLink(parent, this.#parentListener());
-    if (this.#isServing) this.#parentLink.open();
+    if (this.#isSpeaking) this.#parentLink.open();
   }
 
   /** Asks a child to dial a stream back. */
@@ -234,6 +240,8 @@ export class OrchestratorDriver {
     } finally {
       this.#stepping = false;
     }
+    const { serves, speaksToParent } = this.core;
+    if (this.#isStarted && (serves !== this.#isServing || speaksToParent !== this.#isSpeaking)) void this.#settle();
   }
 
   #drain(effects: readonly OrchestratorEffect[]): void {
@@ -287,7 +295,7 @@ export class OrchestratorDriver {
     if (!group || this.core.leads || this.#cancelTell !== null) return;
     this.#cancelTell = clock.startTimer(TELL_AFTER_MS, () => {
       this.#cancelTell = null;
-      group.tell();
+      group.tell({ whilePaused: this.core.pausedUnder !== null });
     });
   }
 

@@ -152,10 +152,10 @@ export class RaftLog implements Log {
     for (const peer of this.#connected) this.#send(peer, { type: 'ask', term });
   }
 
-  /** On demand: tells whoever leads what has changed here. */
-  tell(): void {
-    const { otherLeader } = this.#leadership;
-    if (otherLeader !== null) this.#tellTo(otherLeader);
+  /** On demand: tells whoever leads, or in a pause that is told of, has led last, what has changed here. */
+  tell({ whilePaused }: { readonly whilePaused: boolean }): void {
+    const to = this.#leadership.otherLeader ?? (whilePaused ? this.#leadership.otherPausedUnder : null);
+    if (to !== null) this.#tellTo(to);
   }
 
   #tellTo(peer: ReplicaId): void {
@@ -357,7 +357,8 @@ export class RaftLog implements Log {
   #leadershipChanged({ term, leader, votes }: Extract<RaftEffect, { type: 'leadershipChanged' }>): void {
     for (const vote of votes) this.#told(vote);
     const voters = votes.map(({ voter }) => voter);
-    if (!this.#leadership.changed(term, leader, voters)) return;
+    const { pausedUnder } = must(this.#raft, 'an open log').status;
+    if (!this.#leadership.changed(term, leader, pausedUnder, voters)) return;
     this.#tellLeadership();
     this.#leadEarly();
   }

@@ -15,12 +15,18 @@ export class ReplicaLeadership {
   #term = 0;
   #leader: ReplicaId | null = null;
   #leads = false;
+  #pausedUnder: ReplicaId | null = null;
   /** Those whose votes have been heard of the election that this replica won. */
   #voters = new Set<ReplicaId>();
 
   constructor({ id, leadership }: RaftInit) {
     this.#self = id;
     this.#isOnDemand = leadership === 'on-demand';
+  }
+
+  /** null: it is this replica itself, or the group has not paused. */
+  get otherPausedUnder(): ReplicaId | null {
+    return this.#pausedUnder === this.#self ? null : this.#pausedUnder;
   }
 
   get term(): number {
@@ -37,8 +43,9 @@ export class ReplicaLeadership {
   }
 
   /** Whether it is news. */
-  changed(term: number, leader: ReplicaId | null, voters: readonly ReplicaId[]): boolean {
-    const isNews = term !== this.#term || leader !== this.#leader;
+  changed(term: number, leader: ReplicaId | null, pausedUnder: ReplicaId | null, voters: readonly ReplicaId[]): boolean {
+    const isNews = term !== this.#term || leader !== this.#leader || pausedUnder !== this.#pausedUnder;
+    this.#pausedUnder = pausedUnder;
     this.#term = term;
     this.#leader = leader;
     this.#voters = new Set(voters);
@@ -68,7 +75,8 @@ export class ReplicaLeadership {
     // One that is elected and does not lead yet is of no use to anybody: then nobody leads.
     const leader = nameOf(leads ? this.#self : this.otherLeader);
     const votes = [...this.#voters].flatMap((voter) => nameOf(voter) ?? []);
-    return { leads, term, leader, ...(leads && this.#isOnDemand ? { votes } : {}) };
+    if (!this.#isOnDemand) return { leads, term, leader };
+    return { leads, term, leader, pausedUnder: nameOf(this.#pausedUnder), ...(leads ? { votes } : {}) };
   }
 
   #begin(isReady: boolean): boolean {

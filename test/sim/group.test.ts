@@ -13,6 +13,7 @@ const REGRESSIONS = [
   [14, 'on-demand', 'what a learner saw of the node in its process no leader ever heard, and nothing was done about it'],
   [83, 'on-demand', 'a replica restored to what others know forgot the links of its children, and they did not notice'],
   [2018, 'on-demand', 'what a replica had told came late and hid that its children were here by then: nobody heard them again'],
+  [151666740, 'on-demand', 'a replica that was a voter no more kept the links of children: of what it saw nobody heard'],
 ] as const;
 const frames = { encode: encodeFrame, decode: decodeFrame };
 

@@ -9,6 +9,8 @@ export interface Leadership {
   readonly leader: string | null;
   /** On demand: names of the replicas whose votes it came to lead by. */
   readonly votes?: readonly string[];
+  /** On demand: the group has nothing to decide; name of the replica that led it last, this one or another. */
+  readonly pausedUnder?: string | null;
 }
 
 /** Of the only replica there is. */

@@ -13,8 +13,10 @@
  *  I3. Reading time changes nothing: all that depends on it happens in `timePassed`.
  *  I4. A child is silent only for time in which this orchestrator listened.
  *  I5. What is observed is observed while leading: whoever loses the lead forgets it and ends its links, and whoever
- *      takes it begins with nothing observed and gives children time to come. On demand every replica observes its own
- *      children all the time, and tells the others of them (O4).
+ *      takes it begins with nothing observed and gives children time to come. On demand every voter observes its own
+ *      children all the time, and tells the others of them (O4); whoever is to be a voter no more ends its links.
+ *      The link with the parent, which only one replica can have, is the leader's; while a group is paused, it is kept by
+ *      the one that led last, and the others leave it to that one to decide. It is opened by a leader only.
  *  I6. A replica that lacks what a child was told by another one does not tell it what was before: what has been placed
  *      since would be stopped there, and what has been stopped would start again.
  */
@@ -29,7 +31,7 @@ import type { Leadership as LeadershipMode, ReplicaRecord } from '../model/repli
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
 import type { EventView, RefusalView } from '../model/views.ts';
-import { ChildSession, type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
+import { ChildSession, type ChildStatus, sameCapacity, type Wish } from '../uplink/child-session.ts';
 import { apply } from './apply.ts';
 import type { NewEvent, RequestAnswer } from './changes.ts';
 import { type Command, type Decision, decodeCommand, encodeCommand } from './commands.ts';
@@ -131,6 +133,18 @@ export class Orchestrator {
   #isHeldBack = false;
   #tickets = new Map<number, number>();
   #upstreamProposals = new Set<number>();
+  /** I5: children may have their links here. */
+  get serves(): boolean {
+    if (!this.#isOnDemand || this.#leadership.leads) return this.#leadership.leads;
+    return this.#state.replicas.get(this.#init.replica?.id ?? '')?.role !== 'learner';
+  }
+
+  /** I5: the link with the parent is this replica's. */
+  #speaks = false;
+  /** When this replica led last, or the group was paused under it. */
+  #keptAtMs = 0;
+  /** On demand: what the parent wished while nobody led. */
+  #wishes: Wish[] = [];
   #dirty = new Set<string>();
   /** Services with an instance that found no place. */
   readonly #waiting = new Set<string>();
@@ -162,6 +176,18 @@ export class Orchestrator {
 
   get leads(): boolean {
     return this.#leadership.leads;
+  }
+
+  /** I5: the link with the parent is this replica's, to open and to keep. */
+  get speaksToParent(): boolean {
+    return this.#speaks;
+  }
+
+  /** On demand, with a parent, while the group is paused: the other replica that there is to decide; null: this one, or whoever wants to. */
+  get pausedUnder(): string | null {
+    const { pausedUnder = null } = this.#leadership;
+    if (this.#state.upstream === null || pausedUnder === null || pausedUnder === this.#init.replica?.name) return null;
+    return this.#peers.has(pausedUnder) ? pausedUnder : null;
   }
 
   /** Whether a leader was known since the start: before, a replica has what its last snapshot says, and no more. */
@@ -211,7 +237,7 @@ export class Orchestrator {
     this.#effects = [];
     this.#take(input);
     if (this.#leadership.leads) this.#decide();
-    else if (this.#isOnDemand && this.#leadership.leader === null) this.#wantToDecide();
+    else if (this.#isOnDemand && this.#leadership.leader === null && this.pausedUnder === null) this.#wantToDecide();
     this.#speakToParent();
     return this.#effects;
   }
@@ -265,6 +291,8 @@ export class Orchestrator {
         this.#peers = new Set(input.peers);
         return;
       case 'uplinkOpened':
+        if (!this.#speaks) return; // it is being closed
+        this.#wishes = [];
         this.#effects.push({
           type: 'sendToParent',
           message: this.#session.linkOpened(input.session, this.#upwardStatus(), this.#nowMs),
@@ -274,7 +302,8 @@ export class Orchestrator {
         this.#uplinkMessageReceived(input.message);
         return;
       case 'uplinkClosed':
-        this.#session.linkClosed();
+        if (this.#leadership.leads) this.#session.linkClosed();
+        else this.#endSpeaking(); // I5: the parent may have another replica's link by now
         return;
       case 'timePassed':
         this.#timePassed();
@@ -316,6 +345,9 @@ export class Orchestrator {
     if (leadership.leads || leadership.leader !== null) this.#isInformed = true;
     if (before.leader !== null && !led) this.#hasFollowed = true;
     this.#isReady = true;
+    if (leadership.leads) this.#speaks = true;
+    else if (leadership.leader !== null || !this.#isOnDemand) this.#endSpeaking();
+    if (leadership.leads) this.#keptAtMs = this.#nowMs;
     if (this.#isOnDemand) {
       this.#isWanting = false;
       for (const key of this.#waiting) this.#dirty.add(key);
@@ -331,6 +363,7 @@ export class Orchestrator {
     const { replica } = this.#init;
     if (replica && this.#state.replicas.size === 0) this.#propose({ type: 'foundGroup', replica });
     for (const key of this.#state.services.keys()) this.#touch(key);
+    this.#proposeWishes();
   }
 
   #beginToObserve(): void {
@@ -387,7 +420,7 @@ export class Orchestrator {
     for (const key of applied.touched) this.#touch(key);
     for (const id of applied.touchedInstances) this.#changed('instance', id);
     for (const child of applied.told) this.#tell(child);
-    if (applied.groupChanged) this.#tellOfGroup();
+    if (applied.groupChanged) this.#groupChanged();
     for (const child of applied.changedMembers) {
       this.#upward.capacityChanged();
       this.#changed('child', child);
@@ -464,10 +497,20 @@ export class Orchestrator {
     return { type: 'desired', session, epoch: this.#state.epoch, from: 0, to, more: false, set: [], unset: [], heartbeatMs };
   }
 
-  /** Another set of replicas, or one is elsewhere. */
-  #tellOfGroup(): void {
+  /** Another set of replicas, or one is elsewhere, or has another role. */
+  #groupChanged(): void {
+    if (this.#isOnDemand && !this.serves) this.#loseLinks();
     for (const [child, link] of this.#observed.links)
       if (link.session !== null && link.via === null) this.#sendDesired(child, link.session, link.sentVersion, false, true);
+  }
+
+  /** I5: the driver ends them. */
+  #loseLinks(): void {
+    for (const [child, link] of this.#observed.links) {
+      if (link.session === null || link.via !== null) continue;
+      link.session = null;
+      this.#changed('child', child);
+    }
   }
 
   #sendDesired(child: string, session: string, known: number, greet: boolean, isGroupNews = false): void {
@@ -484,7 +527,7 @@ export class Orchestrator {
   }
 
   #childMessageReceived(child: string, message: UpMessage): void {
-    if (!this.#leadership.leads && !this.#isOnDemand) {
+    if (!this.serves) {
       this.#effects.push({ type: 'disconnectChild', child }); // I5: on its way when the lead was lost
       return;
     }
@@ -566,10 +609,37 @@ export class Orchestrator {
   }
 
   #uplinkMessageReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
-    if (!this.#leadership.leads) return;
+    if (!this.#speaks) return;
     const received = this.#session.desiredReceived(message);
     if (received.kind === 'broken') this.#effects.push({ type: 'restartUplink', reason: received.reason });
-    if (received.kind === 'wish') this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...received.wish }));
+    if (received.kind !== 'wish') return;
+    this.#wishes.push(received.wish);
+    if (this.#leadership.leads) this.#proposeWishes();
+    else this.#wantLeadership();
+  }
+
+  #endSpeaking(): void {
+    this.#speaks = false;
+    this.#session.linkClosed();
+  }
+
+  #proposeWishes(): void {
+    for (const wish of this.#wishes.splice(0)) this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...wish }));
+  }
+
+  #wantLeadership(): void {
+    this.#isWanting = true;
+    this.#effects.push({ type: 'wantLeadership' });
+  }
+
+  /** On demand, with a parent: somebody has to have the link with it, and gets it by being elected. */
+  #keepParent(): void {
+    if (!this.#isOnDemand || this.#state.upstream === null) return;
+    const { leads, leader, pausedUnder = null } = this.#leadership;
+    if (leads && !this.#session.open) this.#effects.push({ type: 'wantLeadership' }); // a pause would end the dialling
+    if (pausedUnder !== null && leader === null && !this.#speaks && this.pausedUnder === null) this.#wantLeadership();
+    if (leads || pausedUnder === this.#init.replica?.name) this.#keptAtMs = this.#nowMs;
+    else if (this.#speaks && this.#nowMs - this.#keptAtMs > UNANSWERED_MS) this.#endSpeaking(); // cut off from the others
   }
 
   /** Cut off from the others, a replica may never know: whoever asks is better off with another one. */
@@ -601,6 +671,7 @@ export class Orchestrator {
       }
       for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
     }
+    this.#keepParent();
     if (this.#isWanting) this.#effects.push({ type: 'wantLeadership' }); // asked again: the first may have come to nothing
     for (const instance of this.#state.moving) this.#dirty.add(instance.service);
     for (const instance of this.#state.instancesAwaitingProof()) this.#dirty.add(instance.service);
@@ -633,8 +704,7 @@ export class Orchestrator {
     const touched = new Set(this.#dirty);
     if (this.#nextDecisions().length === 0) return;
     for (const key of touched) this.#dirty.add(key);
-    this.#isWanting = true;
-    this.#effects.push({ type: 'wantLeadership' });
+    this.#wantLeadership();
   }
 
   #nextDecisions(): Decision[] {

@@ -46,6 +46,8 @@ export interface RaftStatus {
   readonly term: number;
   readonly leader: ReplicaId | null;
   readonly isPaused: boolean;
+  /** Who led the group when it paused; null: it has not. */
+  readonly pausedUnder: ReplicaId | null;
   readonly commit: number;
   readonly lastIndex: number;
   readonly membership: Membership;
@@ -81,6 +83,7 @@ export class Raft {
   #isPaused = false;
   /** The term whose leader has said its last word. */
   #pausedTerm = 0;
+  #pausedUnder: ReplicaId | null = null;
   /** Who had not everything when this leader paused the group. */
   #leftBehind: ReadonlySet<ReplicaId> = new Set();
   #commit: number;
@@ -144,6 +147,7 @@ export class Raft {
       term: this.#hard.term,
       leader: this.#leader,
       isPaused: this.#isPaused,
+      pausedUnder: this.#isPaused ? this.#pausedUnder : null,
       commit: this.#commit,
       lastIndex: this.#log.lastIndex,
       membership: this.#memberships.current,
@@ -230,6 +234,7 @@ export class Raft {
       case 'leadershipWanted':
         // Where no leader is known, the timer of an election runs already: whoever cut in would only split the votes.
         if (this.#isPaused) this.#campaign('real', false);
+        else if (this.#role === 'leader') this.#busyAtMs = this.#nowMs;
         return;
       case 'persisted':
         this.#persisted(input.write);
@@ -848,13 +853,14 @@ export class Raft {
     for (const { isThere, match } of this.#progress.values()) if (isThere && match < last) return;
     for (const [id, progress] of this.#progress) this.#heartbeat(id, progress, true);
     this.#leftBehind = new Set([...this.#progress].filter(([, { match }]) => match < last).map(([id]) => id));
-    this.#pause();
+    this.#pause(this.#init.id);
   }
 
-  #pause(): void {
+  #pause(leader: ReplicaId): void {
     this.#becomeFollower(this.#hard.term, null);
     this.#isPaused = true;
     this.#pausedTerm = this.#hard.term;
+    this.#pausedUnder = leader;
     this.#electionAtMs = null;
   }
 
@@ -881,7 +887,7 @@ export class Raft {
     this.#answerAppend(from, message, true, last);
     // Whoever lacks something does not fall silent: it asks, and is told.
     const isLast = message.pause && this.#log.lastIndex >= message.commit;
-    if (isLast && this.#init.leadership === 'on-demand') this.#pause();
+    if (isLast && this.#init.leadership === 'on-demand') this.#pause(from);
     else this.#setElectionTimer();
   }
 

@@ -154,7 +154,7 @@ export class ReplicaProcess {
 
   /** Whether a child finds its orchestrator here. */
   get servesChildren(): boolean {
-    return this.driver.core.leads || (this.machine.group.knobs.leadership === 'on-demand' && this.isVoter);
+    return this.driver.core.leads || (this.driver.core.serves && this.isVoter);
   }
 
   async start(): Promise<void> {

@@ -1,0 +1,94 @@
+/** A cluster of three replicas that leads on demand, below a root: one of them keeps the link with it; real processes. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Deployment, startDeployment } from '../rig/deployment.ts';
+
+const NAMES = ['garching', 'g2', 'g3'] as const;
+let site: Deployment;
+beforeAll(async () => {
+  site = await startDeployment({ flags: (name) => (name === 'garching' ? ['--leadership', 'on-demand'] : []) });
+  await site.addOrchestrator('garching', 'root', true);
+  for (const name of NAMES.slice(1)) await site.addReplica(name, 'garching', 'voter');
+  await paused(3);
+});
+afterAll(async () => {
+  try {
+    for (const { name } of await site.api('root').services()) await site.api('root').deleteService(name);
+  } finally {
+    await site?.abandon();
+  }
+});
+
+const running = () => NAMES.filter((name) => site.node(name).isRunning);
+const views = () => Promise.all(running().map((name) => site.api(name).group()));
+const terms = async () => (await views()).map(({ term }) => term);
+
+function paused(voters: number) {
+  return site.until(
+    'the cluster has paused',
+    async () => {
+      const count = (view: Awaited<ReturnType<typeof views>>[number]) =>
+        view.replicas.filter(({ role }) => role === 'voter').length;
+      return (await views()).every((view) => view.paused && count(view) === voters);
+    },
+    20_000,
+  );
+}
+
+/** How often each replica has had the link with the root. */
+const links = () =>
+  NAMES.map((name) => site.node(name).log.filter(({ msg, connected }) => msg === 'link to parent' && connected === true).length);
+
+const ready = () =>
+  site.until(
+    'the root sees the cluster',
+    async () => (await site.api('root').clusters()).find(({ name }) => name === 'garching')?.state === 'ready',
+    20_000,
+  );
+
+test('the root places on a paused cluster, and hears what becomes of it', async () => {
+  await ready();
+  await site.apply('root', 'web', { replicas: 3, disconnect: { lostAfter: '1h' } });
+  const web = await site.running('root', 'web', 3);
+  expect(web.map(({ node }) => node).sort()).toEqual(['garching/g2', 'garching/g3', 'garching/garching']);
+  await paused(3);
+  const before = { terms: await terms(), links: links() };
+
+  // One that is seen by each replica dies and starts again: the root is told, and nobody has to lead for that.
+  for (const { pid } of site.instanceProcesses()) process.kill(pid, 'SIGKILL');
+  await site.until(
+    'the root knows of the restarts',
+    async () => (await site.api('root').instances('web')).every(({ state, restarts }) => state === 'RUNNING' && restarts === 1),
+    20_000,
+  );
+  expect({ terms: await terms(), links: links() }).toEqual(before);
+});
+
+test('a request at any replica goes to the one that has the link, which stays where it is', async () => {
+  const before = links();
+  for (const name of NAMES) {
+    await paused(3);
+    await site.apply(name, `own-${name}`, { replicas: 1 });
+    await site.running(name, `own-${name}`, 1);
+    expect((await site.api(name).status()).parent).toMatchObject({ connected: true });
+  }
+  expect(links()).toEqual(before);
+  for (const name of NAMES) await site.api(name).deleteService(`own-${name}`);
+});
+
+test('another one takes the link when its replica dies, and the root goes on', async () => {
+  await paused(3);
+  const before = links();
+  const holder = NAMES[before.indexOf(Math.max(...before))] ?? 'garching';
+  await site.node(holder).kill();
+  await site.until(
+    'another one has it',
+    () => links().some((count, at) => NAMES[at] !== holder && count > (before[at] ?? 0)),
+    20_000,
+  );
+  await ready();
+  await site.apply('root', 'more', { replicas: 2 });
+  for (const one of await site.running('root', 'more', 2)) expect(one.node).not.toBe(`garching/${holder}`);
+  await site.node(holder).start();
+  await site.running('root', 'web', 3);
+  await paused(3);
+});
