@@ -8,7 +8,7 @@
  *   handler     one file a subject, under routes/
  *   onError     one shape, one table (errors.ts)
  */
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Duplex } from 'node:stream';
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyReply, type FastifyRequest, type InjectOptions, type LightMyRequestResponse } from 'fastify';
@@ -41,6 +41,8 @@ export interface ApiServer {
   readonly handler: RequestListener;
   /** Serves HTTP on a connection that was made otherwise; who is at its other end counts as admin. */
   serveConnection(connection: Duplex, options: { readonly trustedAs: 'parent' }): void;
+  /** Whether it came over such a connection. */
+  isTrusted(request: IncomingMessage): boolean;
   /** A request without a network, for tests. */
   inject(options: InjectOptions): Promise<LightMyRequestResponse>;
   /** Streams open now. */
@@ -60,7 +62,7 @@ export async function createApi(components: ApiComponents, overrides: Partial<Ap
     serverFactory: (listener) => {
       handler = listener;
       // Never listens: it gets its connections from serveConnection.
-      return createServer({ requestTimeout: 0, headersTimeout: 0 }, listener);
+      return createServer({ requestTimeout: 0, headersTimeout: 0 }, context.gate ?? listener);
     },
     bodyLimit: limits.requestBodyBytes,
     exposeHeadRoutes: false,
@@ -140,6 +142,7 @@ export async function createApi(components: ApiComponents, overrides: Partial<Ap
       connection.on('error', () => connection.destroy());
       app.server.emit('connection', connection);
     },
+    isTrusted: (request) => trusted.has(request.socket),
     inject: (options) => app.inject(options),
     openStreams: () => context.streams.count,
     async close() {

@@ -1,6 +1,6 @@
 /** What the routes work with. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, RawServerDefault } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { limits } from '../core/base/limits.ts';
@@ -78,6 +78,8 @@ export interface ApiComponents {
   readonly replicas?: ReplicaGroup | undefined;
   /** URLs of the orchestrator's replicas: whoever shows a token is told of them, so that it finds another when one is gone. */
   readonly replicaUrls?: (() => readonly string[]) | undefined;
+  /** What requests on connections that this orchestrator has dialled pass before `handler`, as others do at the port. */
+  readonly gate?: RequestListener;
   /** A defect met while answering; what the client is told names no detail of it. */
   readonly defect: (error: unknown, where: string) => void;
 }

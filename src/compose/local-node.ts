@@ -3,6 +3,7 @@
  * another one does (node/local-parent.ts) it is a node like any other, and dials that one.
  */
 import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { MemoryDownlink } from '../adapters/memory/uplink.ts';
 import { MqttUplink } from '../adapters/mqtt/uplink.ts';
 import { dialOptions } from '../adapters/tls/dial.ts';
@@ -46,6 +47,7 @@ export class LocalNode {
   readonly #name: string;
   #remote: { readonly url: string; readonly uplink: Uplink } | null = null;
   #engine: EngineParts | null = null;
+  readonly #http = serveStreams(() => this.#engine);
 
   constructor(components: LocalNodeComponents, name: string) {
     this.#components = components;
@@ -60,7 +62,6 @@ export class LocalNode {
 
   async start(init: LocalNodeInit): Promise<void> {
     const { clock, logger, store, identity } = this.#components;
-    const http = serveStreams(() => this.#engine);
     this.#engine = await composeEngine(
       { clock, logger, store, link: { uplink: this.#uplink, newSessionId: () => randomBytes(9).toString('base64url') } },
       {
@@ -71,7 +72,7 @@ export class LocalNode {
           import('../adapters/streams/dial-back.ts')
             .then(({ dialBack }) => dialBack(url, id, dialOptions(identity.node)))
             .then(
-              (stream) => http.serve(stream),
+              (stream) => this.#http.serve(stream),
               (error: unknown) => logger.warn({ problem: String(error) }, 'no stream to the orchestrator'),
             );
         },
@@ -90,6 +91,11 @@ export class LocalNode {
     }
     if (this.#remote?.url !== parent.url) this.#remote = { url: parent.url, uplink: this.#dial(parent.url) };
     this.#uplink.turnTo(this.#remote.uplink, `${parent.name} serves now`);
+  }
+
+  /** For another replica, over a connection that it has made. */
+  serve(connection: Duplex): void {
+    this.#http.serve(connection);
   }
 
   readLogs(id: string, query: LogQuery): AsyncIterable<Uint8Array> {

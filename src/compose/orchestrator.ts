@@ -5,19 +5,17 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Duplex, Readable } from 'node:stream';
-import { createWebSocketStream, WebSocketServer } from 'ws';
 import { EmbeddedBroker } from '../adapters/mqtt/embedded-broker.ts';
 import { ExternalDownlink } from '../adapters/mqtt/external-downlink.ts';
-import { dialOptions } from '../adapters/tls/dial.ts';
+import { dialOptions, dialReplicaOptions } from '../adapters/tls/dial.ts';
 import { certificateFingerprint } from '../adapters/tls/fingerprint.ts';
 import { LeaderForwarding } from '../adapters/tls/leader-forwarding.ts';
-import { isCertified, peerOf, refuseUpgrade, SecureServer } from '../adapters/tls/secure-server.ts';
+import { isCertified, peerOf, SecureServer } from '../adapters/tls/secure-server.ts';
 import { serverNames } from '../adapters/tls/server-names.ts';
 import { authenticate, hashSecret, makeToken } from '../adapters/tls/token-secret.ts';
 import { bearerToken } from '../api/access.ts';
 import { createApi } from '../api/api.ts';
 import { limits } from '../core/base/limits.ts';
-import { LEADER_HEADER } from '../core/model/leadership.ts';
 import { isMember, type Peer } from '../core/model/membership.ts';
 import { AdmissionDesk } from '../node/admission.ts';
 import { ChildStreams } from '../node/child-streams.ts';
@@ -48,6 +46,7 @@ import type { Replicated } from './replicated.ts';
 import { Replication } from './replication.ts';
 import { RequestGate } from './request-gate.ts';
 import { nameIn, throttled, toldOf } from './turned-away.ts';
+import { serveUpgrades } from './upgrades.ts';
 
 /** How often a child lets itself be heard when nothing changes. */
 const HEARTBEAT_MS = 1_000;
@@ -201,11 +200,18 @@ export async function composeOrchestrator(
     newId: () => randomBytes(18).toString('base64url'),
     ask: (child, stream) => driver.askForStream(child, stream),
   });
+  const connect = async (child: string): Promise<Duplex> => {
+    const via = driver.core.viaOf(child);
+    const replica = via === null ? null : replication.replicaNamed(via);
+    if (replica === null) return streams.dial(child);
+    const { dialThrough } = await import('../adapters/streams/dial-back.ts');
+    return dialThrough(replica.url, child, dialReplicaOptions(identity.replica, replica.id));
+  };
   const backend = new OrchestratorBackend(
     {
       driver,
       clock,
-      dialChild: (child) => streams.dial(child),
+      dialChild: (child) => connect(child),
       readLogs: readInstanceLogs,
       readLocalLogs: local ? (instance, options) => Readable.from(local.readLogs(instance, options)) : null,
       checkToken: authenticate,
@@ -284,6 +290,7 @@ export async function composeOrchestrator(
       move: (peer, body) => replicaDesk.move(peer, body),
     },
     defect,
+    gate: (incoming, response) => gate?.take(incoming, response),
   });
 
   gate = new RequestGate(
@@ -291,6 +298,7 @@ export async function composeOrchestrator(
       ...{ clock, driver, replication, forwarding, defect },
       handler: api.handler,
       openStreams: () => api.openStreams(),
+      isParent: (incoming) => api.isTrusted(incoming),
       isKnown: (incoming) => {
         const token = bearerToken(incoming.headers.authorization);
         return token === undefined ? isCertified(incoming.socket) : backend.authenticate(token).ok;
@@ -300,41 +308,8 @@ export async function composeOrchestrator(
   );
   const request = (incoming: IncomingMessage, response: ServerResponse): void => gate?.take(incoming, response);
   const server = new SecureServer({ host, port, identity: identity.replica, request, turnedAway });
-  /** null, and the upgrade is refused, for whoever is no member, and where another replica leads. */
-  const member = (incoming: IncomingMessage, socket: Duplex): Peer | null => {
-    const peer = peerOf(incoming.socket);
-    const isValid = peer !== null && !('refused' in peer);
-    if (isValid && !driver.core.leads && !(driver.core.serves && replication.isVoter)) {
-      const leader = replication.leader ?? (isOnDemand ? replication.otherVoters[0] : null);
-      refuseUpgrade(socket, 'not_leading', leader ? { [LEADER_HEADER]: leader.url } : {});
-      return null;
-    }
-    if (isValid && isMember(driver.core.state.members.get(peer.name)?.record, peer)) return peer;
-    const reason = isValid ? 'not a member' : `certificate refused: ${peer ? peer.refused : 'none was shown'}`;
-    turnedAway(reason, isValid ? peer.name : (incoming.socket.remoteAddress ?? 'unknown'));
-    refuseUpgrade(socket, isValid ? 'not_a_member' : 'certificate_refused');
-    return null;
-  };
-  replication.serve(server, turnedAway);
-  server.onUpgrade('/mqtt', (incoming, socket, head) => {
-    const peer = member(incoming, socket);
-    if (!peer) return;
-    if (broker) broker.accept(incoming, socket, head, peer);
-    else refuseUpgrade(socket, 'not_found');
-  });
-  const streamSockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: limits.uplinkMessageBytes });
-  server.onUpgrade('/v1/streams/', (incoming, socket, head) => {
-    const peer = member(incoming, socket);
-    const stream = (incoming.url ?? '').slice('/v1/streams/'.length);
-    if (!peer) return;
-    if (!streams.expects(stream, peer.name)) refuseUpgrade(socket, 'not_found');
-    else
-      streamSockets.handleUpgrade(incoming, socket, head, (webSocket) => {
-        const connection = createWebSocketStream(webSocket);
-        webSocket.once('close', () => connection.destroy());
-        streams.arrived(stream, connection);
-      });
-  });
+  const upgrades = { driver, replication, broker, streams, turnedAway, local: local && { name, node: local } };
+  serveUpgrades(server, upgrades, leadership);
 
   const renewal = new Renewal(
     {

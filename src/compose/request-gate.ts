@@ -4,7 +4,7 @@
  * and with a live leader it forwards. Reading takes no leadership then: the others are asked what they see.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding.ts';
+import { type Leader, type LeaderForwarding, refuse } from '../adapters/tls/leader-forwarding.ts';
 import { Allowance } from '../core/base/allowance.ts';
 import { limits } from '../core/base/limits.ts';
 import type { Leadership } from '../core/model/replicas.ts';
@@ -40,6 +40,8 @@ export interface RequestGateComponents {
   readonly openStreams: () => number;
   /** Whoever asks is a user or a member, as far as this replica knows. */
   readonly isKnown: (request: IncomingMessage) => boolean;
+  /** It came over a connection that this replica has dialled to the parent. */
+  readonly isParent: (request: IncomingMessage) => boolean;
   /** Nothing that is asked may throw here: what does is a defect, and costs the one request. */
   readonly defect: (error: unknown, where: string) => void;
 }
@@ -70,11 +72,9 @@ export class RequestGate {
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { driver, replication, forwarding, handler } = this.#components;
+    const { driver, replication, handler } = this.#components;
     const [path = '', query = ''] = (request.url ?? '').split('?', 2);
-    const holder = this.#holderOf(path);
-    if (holder) forwarding.forward(request, response, holder);
-    else if (OWN_PATHS.has(path)) handler(request, response);
+    if (OWN_PATHS.has(path)) handler(request, response);
     else if (!driver.core.leads) await this.#takeElsewhere(request, response);
     // Another one may have been elected meanwhile, and know more. Whoever writes hears of that by the commit.
     else if (!isRead(request.method, query) || (await replication.log.confirmRead())) handler(request, response);
@@ -87,12 +87,18 @@ export class RequestGate {
   }
 
   async #takeElsewhere(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { driver, replication, forwarding } = this.#components;
+    const { driver, replication } = this.#components;
     const { pausedUnder } = driver.core;
     const other = replication.leader ?? (pausedUnder === null ? null : replication.replicaNamed(pausedUnder));
-    if (other) forwarding.forward(request, response, other);
+    if (other) this.#forward(request, response, other);
     else if (this.#leadership === 'standing') await this.#serveAfterElection(request, response);
     else await this.#serveOnDemand(request, response);
+  }
+
+  /** The parent asks the one replica that has the link with it, and shows no token that another one could judge. */
+  #forward(request: IncomingMessage, response: ServerResponse, to: Leader): void {
+    if (this.#components.isParent(request)) refuse(response, 'not_leading', null);
+    else this.#components.forwarding.forward(request, response, to);
   }
 
   /** Who leads has changed, or who is there. */
@@ -122,8 +128,8 @@ export class RequestGate {
   }
 
   async #serveOnDemand(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { clock, driver, replication, forwarding, handler } = this.#components;
-    const isKnown = this.#components.isKnown(request);
+    const { clock, driver, replication, handler } = this.#components;
+    const isKnown = this.#components.isParent(request) || this.#components.isKnown(request);
     if (request.method === 'GET') {
       if (isKnown) await this.#gather();
       handler(request, response);
@@ -138,12 +144,12 @@ export class RequestGate {
     // A learner cannot lead: a voter that it knows of can.
     const voter = replication.isVoter ? null : replication.otherVoters.find(({ id }) => replication.log.connected.has(id));
     if (voter) {
-      forwarding.forward(request, response, voter);
+      this.#forward(request, response, voter);
       return;
     }
     await this.#leadOrFollow();
     if (driver.core.leads) handler(request, response);
-    else if (replication.leader) forwarding.forward(request, response, replication.leader);
+    else if (replication.leader) this.#forward(request, response, replication.leader);
     else refuse(response, 'no_quorum', null);
   }
 
@@ -188,15 +194,6 @@ export class RequestGate {
       const cancelTimer = this.#components.clock.startTimer(patienceMs, done);
       this.#waiting.add(look);
     });
-  }
-
-  /** On demand: what an instance writes is read from the replica that its node has its link with. */
-  #holderOf(path: string) {
-    if (this.#leadership === 'standing') return null;
-    // Whoever asks is not known yet. The id of an instance needs no percent-encoding: what has any names none.
-    const [, id] = /^\/v1\/instances\/([a-z0-9.-]+)\/logs$/.exec(path) ?? [];
-    const via = id === undefined ? null : this.#components.driver.core.replicaOf(id);
-    return via === null ? null : this.#components.replication.replicaNamed(via);
   }
 }
 

@@ -63,6 +63,30 @@ test('the root places on a paused cluster, and hears what becomes of it', async 
   expect({ terms: await terms(), links: links() }).toEqual(before);
 });
 
+test('the root reads what an instance writes and turns to a node, whichever replica has the link with it', async () => {
+  await site.apply('root', 'talker', { replicas: 3, command: ['sh', '-c', 'echo hello; exec sleep 1000000'] });
+  const talkers = await site.running('root', 'talker', 3);
+  expect(talkers.map(({ node }) => node).sort()).toEqual(['garching/g2', 'garching/g3', 'garching/garching']);
+  await paused(3);
+  for (const { id } of talkers) {
+    const read = await site.cli('--context', 'root', 'logs', id);
+    expect([read.stdout, read.stderr]).toEqual(['hello\n', '']);
+  }
+  const own = (await site.api('g3').instances()).filter(({ service }) => service.includes('talker'));
+  expect(own).toHaveLength(3);
+  for (const name of NAMES) {
+    const reads = await Promise.all(own.map(({ id }) => site.cli('--context', name, 'logs', id)));
+    expect(reads.map(({ stdout }) => stdout)).toEqual(['hello\n', 'hello\n', 'hello\n']);
+  }
+  await paused(3);
+  for (const name of ['garching/g2', 'garching/g3']) {
+    const cordoned = await site.cli('--context', 'root', 'node', 'cordon', name);
+    expect([cordoned.exitCode, cordoned.stderr]).toEqual([0, '']);
+    await site.cli('--context', 'root', 'node', 'uncordon', name);
+  }
+  await site.api('root').deleteService('talker');
+});
+
 test('a request at any replica goes to the one that has the link, which stays where it is', async () => {
   const before = links();
   for (const name of NAMES) {

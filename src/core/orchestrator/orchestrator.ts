@@ -204,10 +204,9 @@ export class Orchestrator {
     return this.#observed.peerReport(nowMs);
   }
 
-  /** On demand: the replica that the node of this instance has its link with; null: this one, or none that is known. */
-  replicaOf(instance: string): string | null {
-    const child = this.#state.instances.get(instance)?.child ?? null;
-    return child === null ? null : (this.#observed.links.get(child)?.via ?? null);
+  /** On demand: the replica that this child has its link with; null: this one, or none that is known. */
+  viaOf(child: string): string | null {
+    return this.#observed.links.get(child)?.via ?? null;
   }
 
   /** Where the replicas are, the one to turn to first: the leader; on demand this one, and others that may lead. */
