@@ -49,6 +49,10 @@ export class RaftLog implements Log {
   #index = 0;
   readonly #vouching = new Vouching();
   readonly #leadership: ReplicaLeadership;
+  /** What votes and others told this replica since it was elected: what they speak of, it may not have been delivered yet. */
+  #untold: GrantedVote[] = [];
+  /** On demand: something has changed here since this replica voted, and nobody was there to be told. */
+  #hasNews = false;
   #whenLeading: () => void = () => undefined;
   /** Of reads, and below zero of changes of membership; proposals have the listener's own, from zero up. Another start in each life. */
   #nextNumber: number;
@@ -155,6 +159,7 @@ export class RaftLog implements Log {
   /** On demand: tells whoever leads, or in a pause that is told of, has led last, what has changed here. */
   tell({ whilePaused }: { readonly whilePaused: boolean }): void {
     const to = this.#leadership.otherLeader ?? (whilePaused ? this.#leadership.otherPausedUnder : null);
+    this.#hasNews = to === null;
     if (to !== null) this.#tellTo(to);
   }
 
@@ -163,7 +168,12 @@ export class RaftLog implements Log {
     if (attachment !== null) this.#send(peer, { type: 'tell', term: this.#leadership.term, attachment });
   }
 
-  #told({ voter, attachment }: GrantedVote): void {
+  #told(vote: GrantedVote): void {
+    if (this.#leadership.isElected) this.#untold.push(vote);
+    else this.#tellOf(vote);
+  }
+
+  #tellOf({ voter, attachment }: GrantedVote): void {
     const name = this.#nameOf(voter);
     if (attachment !== null && name !== null) this.#components.told?.(name, attachment);
   }
@@ -266,6 +276,7 @@ export class RaftLog implements Log {
         this.#order.write(effect.write, () => storage.persist(effect.hard, effect.entries));
         return;
       case 'send':
+        if (effect.message.type === 'vote' && effect.message.attachment !== null) this.#hasNews = false;
         this.#order.send(effect);
         return;
       case 'sendPiece':
@@ -355,10 +366,12 @@ export class RaftLog implements Log {
   }
 
   #leadershipChanged({ term, leader, votes }: Extract<RaftEffect, { type: 'leadershipChanged' }>): void {
-    for (const vote of votes) this.#told(vote);
     const voters = votes.map(({ voter }) => voter);
-    const { pausedUnder } = must(this.#raft, 'an open log').status;
+    const { pausedUnder, votedFor } = must(this.#raft, 'an open log').status;
     if (!this.#leadership.changed(term, leader, pausedUnder, voters)) return;
+    this.#untold = [...votes];
+    // A vote would have told it.
+    if (leader !== null && (votedFor !== leader || this.#hasNews)) this.tell({ whilePaused: false });
     this.#tellLeadership();
     this.#leadEarly();
   }
@@ -370,6 +383,7 @@ export class RaftLog implements Log {
 
   #tellLeadership(): void {
     const leadership = this.#leadership.view((id) => this.#nameOf(id));
+    if (leadership.leads) for (const vote of this.#untold.splice(0)) this.#tellOf(vote);
     this.#listener?.ready(leadership);
     if (leadership.leads || this.#ended !== null) this.#whenLeading();
   }

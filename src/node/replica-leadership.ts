@@ -38,6 +38,11 @@ export class ReplicaLeadership {
     return this.#leader === this.#self ? null : this.#leader;
   }
 
+  /** Elected, and it does not lead yet. */
+  get isElected(): boolean {
+    return this.#leader === this.#self && !this.#leads;
+  }
+
   restored(term: number): void {
     this.#term = term;
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '../ports/clock.ts';
 import type { PeerLink } from '../ports/peer-link.ts';
 import type { RaftStorage } from '../ports/raft-storage.ts';
-import type { Downlink, UplinkListener } from '../ports/uplink.ts';
+import type { Downlink, Uplink } from '../ports/uplink.ts';
 
 /** What happens to a process that may be stopped (SIGSTOP): it waits, and happens in its order when the process goes on. */
 export class Gate {
@@ -101,11 +101,17 @@ export class Gate {
     };
   }
 
-  uplinkListener(listener: UplinkListener): UplinkListener {
+  uplink(uplink: Uplink): Uplink {
     return {
-      opened: () => this.pass(() => listener.opened()),
-      received: (message) => this.pass(() => listener.received(message)),
-      closed: (reason, silentMs) => this.pass(() => listener.closed(reason, silentMs)),
+      open: (listener) =>
+        uplink.open({
+          opened: () => this.pass(() => listener.opened()),
+          received: (message) => this.pass(() => listener.received(message)),
+          closed: (reason, silentMs) => this.pass(() => listener.closed(reason, silentMs)),
+        }),
+      send: (message) => uplink.send(message),
+      reopen: (reason) => uplink.reopen(reason),
+      close: () => this.settle(uplink.close()),
     };
   }
 }

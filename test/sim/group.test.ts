@@ -14,6 +14,20 @@ const REGRESSIONS = [
   [83, 'on-demand', 'a replica restored to what others know forgot the links of its children, and they did not notice'],
   [2018, 'on-demand', 'what a replica had told came late and hid that its children were here by then: nobody heard them again'],
   [151666740, 'on-demand', 'a replica that was a voter no more kept the links of children: of what it saw nobody heard'],
+  [
+    184607022,
+    'on-demand',
+    'a learner told all others who the members are at every step, for as long as it did not know what is committed',
+  ],
+  [
+    270807381,
+    'on-demand',
+    'what votes told a replica that had just started was lost: of the children that they spoke of it knew nothing yet',
+  ],
+  [911279621, 'on-demand', 'whoever took over gave up children that had been with the replica that died a moment before'],
+  [445066771, 'on-demand', 'a replica that heard of its leader before it could vote never told what it saw'],
+  [409626811, 'on-demand', 'a wish of the parent from long ago was proposed at the next lead, and took back all that came after'],
+  [423801886, 'on-demand', 'what changed between a vote and the news of the new leader was told to nobody'],
 ] as const;
 const frames = { encode: encodeFrame, decode: decodeFrame };
 

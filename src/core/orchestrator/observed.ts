@@ -8,7 +8,8 @@
  *      that instance (`knows`): an old REFUSED must not undo a new placement.
  *  O3. A gap in the sequence of reports ends the session: the child says hello again and tells everything.
  *  O4. Of a child that has its link with another replica (`via`), that replica's word counts, the latest heard; while
- *      there is a connection with it, its children are not silent: it would have said so.
+ *      there is a connection with it, its children are not silent: it would have said so. A child that nobody
+ *      speaks of when this replica comes to lead may have been with one that has died since: it is silent from then on.
  */
 import type { Hello, InstanceReport, Report } from '../model/messages.ts';
 import type { PeerReport } from '../model/peer-report.ts';
@@ -41,6 +42,8 @@ export interface Link {
   seen: boolean;
   /** On demand: name of the replica that has its link; null: this one. */
   via: string | null;
+  /** On demand: no replica had it when this one came to lead. */
+  isMissed: boolean;
 }
 
 interface Refusal {
@@ -80,6 +83,7 @@ export class Observed {
       lastHeardMs: startedAtMs,
       seen: false,
       via: null,
+      isMissed: false,
     };
     this.links.set(child, link);
     return link;
@@ -102,6 +106,7 @@ export class Observed {
 
   helloReceived(link: Link, hello: Hello, sameEpoch: boolean, nowMs: number): void {
     link.via = null;
+    link.isMissed = false;
     link.session = hello.session;
     link.sequence = 0;
     link.version = sameEpoch ? hello.version : 0;
@@ -226,6 +231,7 @@ export class Observed {
       if (link.via === null && link.session !== null && link.lastHeardMs >= heardMs) continue;
       isNews = true;
       link.via = peer;
+      link.isMissed = false;
       link.session = child.session;
       link.software = child.software;
       link.version = child.version;
@@ -246,6 +252,7 @@ export class Observed {
     for (const [name, link] of this.links) {
       if (link.via !== peer || there.has(name) || link.session === null) continue;
       link.session = null;
+      link.lastHeardMs = nowMs;
       isNews = true;
     }
     this.#loads.set(peer, report.load);
@@ -256,6 +263,18 @@ export class Observed {
   presume(connected: ReadonlySet<string>, nowMs: number): void {
     for (const link of this.links.values())
       if (link.via !== null && link.session !== null && connected.has(link.via)) link.lastHeardMs = nowMs;
+  }
+
+  /** O4. `isComplete`: all replicas have spoken, so that whoever is missing now has not moved to another one. */
+  takenOver(connected: ReadonlySet<string>, lastGoneAtMs: number, isComplete: boolean): void {
+    for (const link of this.links.values()) {
+      const isSpokenOf = link.session !== null && (link.via === null || connected.has(link.via));
+      if (isSpokenOf) link.isMissed = false;
+      else if (!link.isMissed) {
+        link.lastHeardMs = Math.max(link.lastHeardMs, lastGoneAtMs);
+        link.isMissed = isComplete;
+      }
+    }
   }
 
   /** As the replica of this name last told; 0 while it has not. */

@@ -155,6 +155,8 @@ export class Orchestrator {
   readonly #late = new Set<string>();
   /** On demand: replicas that there is a connection with. */
   #peers: ReadonlySet<string> = new Set();
+  /** When the last of these connections ended. */
+  #lastGoneAtMs = 0;
   /** On demand: leadership is wanted here, and nobody has it yet. */
   #isWanting = false;
   readonly #upward = new UpwardStatus();
@@ -286,8 +288,7 @@ export class Orchestrator {
         this.#peerTold(input.peer, input.report);
         return;
       case 'peersConnected':
-        this.#observed.presume(this.#peers, this.#nowMs); // up to now
-        this.#peers = new Set(input.peers);
+        this.#peersConnected(new Set(input.peers));
         return;
       case 'uplinkOpened':
         if (!this.#speaks) return; // it is being closed
@@ -353,7 +354,8 @@ export class Orchestrator {
       if (this.#startedAtMs === 0) this.#beginToObserve();
     } else if (led && !leadership.leads) this.#forgetObserved(); // I5; the driver ends the links
     if (led || !leadership.leads) return;
-    if (!this.#isOnDemand) {
+    if (this.#isOnDemand) this.#takeOver(leadership.votes ?? []);
+    else {
       this.#forgetObserved();
       this.#beginToObserve();
     }
@@ -373,6 +375,18 @@ export class Orchestrator {
 
   get #isOnDemand(): boolean {
     return this.#init.leading === 'on-demand';
+  }
+
+  /** O4: the votes have brought what the others see. */
+  #takeOver(votes: readonly string[]): void {
+    const isComplete = [...this.#state.replicas.values()].every(({ name, role }) => role === 'learner' || votes.includes(name));
+    this.#observed.takenOver(this.#peers, this.#lastGoneAtMs, isComplete);
+  }
+
+  #peersConnected(peers: ReadonlySet<string>): void {
+    this.#observed.presume(this.#peers, this.#nowMs); // up to now
+    for (const peer of this.#peers) if (!peers.has(peer)) this.#lastGoneAtMs = this.#nowMs;
+    this.#peers = peers;
   }
 
   #peerTold(peer: string, report: PeerReport): void {
@@ -620,6 +634,7 @@ export class Orchestrator {
   #endSpeaking(): void {
     this.#speaks = false;
     this.#session.linkClosed();
+    this.#wishes = []; // made for how things were then: the parent says again what it wants
   }
 
   #proposeWishes(): void {

@@ -83,6 +83,17 @@ describe('the replica that led last', () => {
     expect(core.speaksToParent).toBe(false);
   });
 
+  it('proposes nothing that was wished on a link that is gone: by now it would undo what came after', () => {
+    wished(1, 2);
+    told({ leads: false, term: 3, leader: 'b', pausedUnder: null });
+    expect(types(told({ ...leading, term: 4 }))).not.toContain('propose');
+    told(pausedUnder('a'));
+    take({ type: 'uplinkOpened', session: 's2' });
+    take({ type: 'uplinkMessageReceived', message: wish('s2', 0, 3) as Extract<DownMessage, { type: 'desired' }> });
+    take({ type: 'uplinkClosed' });
+    expect(types(told({ ...leading, term: 5 }))).not.toContain('propose');
+  });
+
   it('keeps it while it is being elected, and not for long when it is not', () => {
     told({ leads: false, term: 3, leader: null, pausedUnder: null });
     expect(core.speaksToParent).toBe(true);

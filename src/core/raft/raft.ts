@@ -45,6 +45,8 @@ export interface RaftStatus {
   readonly role: Role;
   readonly term: number;
   readonly leader: ReplicaId | null;
+  /** In this term. */
+  readonly votedFor: ReplicaId | null;
   readonly isPaused: boolean;
   /** Who led the group when it paused; null: it has not. */
   readonly pausedUnder: ReplicaId | null;
@@ -146,6 +148,7 @@ export class Raft {
       role: this.#role,
       term: this.#hard.term,
       leader: this.#leader,
+      votedFor: this.#hard.votedFor,
       isPaused: this.#isPaused,
       pausedUnder: this.#isPaused ? this.#pausedUnder : null,
       commit: this.#commit,
@@ -438,7 +441,8 @@ export class Raft {
   #tellPeers(): void {
     const peers = this.#memberships.since(this.#commit);
     const version = this.#memberships.committedAt(this.#commit);
-    if (peers === this.#peers && version === this.#peersVersion) return;
+    const isSame = peers.length === this.#peers.length && peers.every((one, at) => one === this.#peers[at]);
+    if (isSame && version === this.#peersVersion) return;
     this.#peers = peers;
     this.#peersVersion = version;
     this.#effects.push({ type: 'peersChanged' });

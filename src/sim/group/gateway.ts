@@ -45,8 +45,8 @@ export class Gateway {
   async take(question: Question): Promise<RequestAnswer> {
     const { driver } = this.#components;
     if (driver.core.leads) return await driver.submit(question.request, question.key);
-    const leader = this.leader();
-    if (leader) return await this.#forward(leader, question);
+    const other = this.leader() ?? this.#pausedUnder();
+    if (other) return await this.#forward(other, question);
     if (this.#leadership === 'standing') return no('not_leading');
     return await this.#serveOnDemand(question);
   }
@@ -56,6 +56,11 @@ export class Gateway {
     const { self, log, membership } = this.#components;
     const leader = log.status?.leader ?? null;
     return leader === null || leader === self ? null : (membership().find(({ id }) => id === leader) ?? null);
+  }
+
+  #pausedUnder(): Replica | null {
+    const { driver, membership } = this.#components;
+    return membership().find(({ name }) => name === driver.core.pausedUnder) ?? null;
   }
 
   /** Who leads has changed, or who is there. */

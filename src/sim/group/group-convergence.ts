@@ -8,7 +8,12 @@ export function whyNotSettled(world: GroupWorld): string[] {
   const down = world.machines().filter((machine) => !machine.up);
   if (down.length > 0) return down.map(({ name }) => `${name} is down`);
   const processes = world.replicas.flatMap(({ process }) => process ?? []);
-  return [...ofGroup(world, processes), ...ofServices(world), ...ofNodes(world, processes)];
+  return [
+    ...ofGroup(world, processes),
+    ...ofServices(world),
+    ...ofNodes(world, processes),
+    ...(world.parent?.whyNotSettled() ?? []),
+  ];
 }
 
 function ofGroup(world: GroupWorld, processes: readonly ReplicaProcess[]): string[] {

@@ -26,7 +26,12 @@ export interface GroupKnobs {
   readonly clients: number;
   readonly faults: readonly GroupFaultName[];
   readonly faultsMs: number;
+  /** It is a cluster of an orchestrator above. */
+  readonly hasParent: boolean;
 }
+
+/** Of so many seeds one. */
+const PARENT_EVERY = 5;
 
 export function groupKnobsOf(seed: number, leadership: Leadership): GroupKnobs {
   const random = new Prng(seed ^ 0x6709);
@@ -50,5 +55,6 @@ export function groupKnobsOf(seed: number, leadership: Leadership): GroupKnobs {
     clients: integerBetween(random, 1, 3),
     faults: chance(random, 0.1) ? [] : faults,
     faultsMs: pick(random, [15_000, 30_000, 60_000]),
+    hasParent: seed % PARENT_EVERY === 1,
   };
 }

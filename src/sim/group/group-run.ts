@@ -63,13 +63,16 @@ async function play(world: GroupWorld): Promise<GroupResult> {
   const random = new Prng(knobs.seed ^ 0xc11e);
   const clients = Array.from({ length: knobs.clients }, (_, at) => new GroupClient(world, random, `c${at + 1}`, knobs.requests));
   for (const client of clients) client.begin(knobs.faultsMs / knobs.requests);
+  world.parent?.begin(knobs.faultsMs);
   const faults = new GroupFaults(world, new Prng(knobs.seed ^ 0xfa17));
   await misfortune(world, faults);
   world.trace.add('world', 'everything mends');
   faults.healAll();
+  world.parent?.mend();
   const mendedMs = clock.nowMs();
   for (const machine of world.machines()) if (machine.up || !('lives' in machine) || machine.lives > 0) machine.start();
-  const isAnswered = (): boolean => faults.asked === 0 && clients.every(({ isDone }) => isDone);
+  const isAnswered = (): boolean =>
+    faults.asked === 0 && (world.parent?.asked ?? 0) === 0 && clients.every(({ isDone }) => isDone);
   await world.until(isAnswered, SETTLED_WITHIN_MS, () => 'clients are answered');
   await settle(world, faults);
   const settledMs = clock.nowMs() - mendedMs;
@@ -175,7 +178,7 @@ async function leadersChange(world: GroupWorld, random: Prng): Promise<void> {
     const machine = leader ?? pick(random, world.replicas);
     if (how === 'kill') {
       machine.kill();
-      await world.run(1_000);
+      await world.run(500); // less than the shortest patience of a service
       machine.start();
     } else await handOver(world, machine);
     await settle(world);

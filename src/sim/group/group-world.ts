@@ -20,6 +20,7 @@ import { FollowingUplink } from './following-uplink.ts';
 import { no, type Question } from './gateway.ts';
 import { GroupCheckers } from './group-checkers.ts';
 import type { GroupKnobs } from './group-knobs.ts';
+import { GroupParent } from './group-parent.ts';
 import { GroupNode, ReplicaMachine } from './replica-machine.ts';
 import type { ReplicaProcess } from './replica-process.ts';
 
@@ -36,6 +37,7 @@ export class GroupWorld extends EventLoop {
   readonly checkers: GroupCheckers;
   readonly replicas: ReplicaMachine[] = [];
   readonly nodes: GroupNode[] = [];
+  readonly parent: GroupParent | null;
   #made = 0;
   #requests = 0;
 
@@ -50,6 +52,7 @@ export class GroupWorld extends EventLoop {
     const { latencyMs, peerSilenceMs: silenceMs } = knobs;
     this.peers = new PeerNetwork({ clock, random }, { latencyMs, jitterMs: latencyMs, silenceMs });
     this.checkers = new GroupCheckers(trace, () => this.machines().map(({ host }) => host));
+    this.parent = knobs.hasParent ? new GroupParent(this, this.#components()) : null;
   }
 
   machines(): (ReplicaMachine | GroupNode)[] {
@@ -58,6 +61,7 @@ export class GroupWorld extends EventLoop {
 
   /** A founder, those that join it, and the nodes. */
   async boot(): Promise<void> {
+    await this.parent?.boot();
     const founder = this.#newReplica('voter', null);
     founder.start();
     await this.until(
@@ -176,12 +180,7 @@ export class GroupWorld extends EventLoop {
         const replica = at(address);
         if (!replica?.process?.servesChildren) return null;
         const dialled = this.network.uplink(replica.name, child, life);
-        return {
-          open: (listener) => dialled.open(gate ? gate.uplinkListener(listener) : listener),
-          send: (message) => dialled.send(message),
-          reopen: (reason) => dialled.reopen(reason),
-          close: () => dialled.close(),
-        };
+        return gate ? gate.uplink(dialled) : dialled;
       },
       hint: (address) => at(address)?.process?.gateway.leader()?.url ?? null,
     });

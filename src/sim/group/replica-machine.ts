@@ -69,6 +69,7 @@ export class ReplicaMachine extends Machine {
     this.process = null;
     this.group.peers.crash(this.id, { isPowerCut: powerCut });
     this.group.childDied(this.name, powerCut);
+    this.group.parent?.replicaDied(powerCut);
     if (powerCut) this.host.powerCut();
     else this.host.processDied();
   }

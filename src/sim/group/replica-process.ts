@@ -107,7 +107,10 @@ export class ReplicaProcess {
           entrySeen: (entry) => group.checkers.entrySeen(this, entry),
         }),
         downlink: this.#listened(new JoinedDownlink([this.#inside, this.gate.downlink(group.network.downlink(self.id, life))])),
-        parent: null,
+        parent: group.parent && {
+          uplink: this.gate.uplink(group.parent.uplink(life)),
+          newSessionId: () => `up-${machine.lives}-${machine.id}-${++this.#sessions}`,
+        },
         onStreamRequest: () => undefined,
         leadershipChanged: ({ leads, term, leader }) => {
           machine.note(leads ? `leads term ${term}` : `term ${term} of ${leader}`);
