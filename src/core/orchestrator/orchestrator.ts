@@ -31,13 +31,14 @@ import type { Leadership as LeadershipMode, ReplicaRecord } from '../model/repli
 import type { ClientRequest } from '../model/requests.ts';
 import type { PlacementPolicyName, ServiceSpec } from '../model/service.ts';
 import type { EventView, RefusalView } from '../model/views.ts';
-import { ChildSession, type ChildStatus, sameCapacity, type Wish } from '../uplink/child-session.ts';
+import { type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
 import { apply } from './apply.ts';
 import type { NewEvent, RequestAnswer } from './changes.ts';
 import { type Command, type Decision, decodeCommand, encodeCommand } from './commands.ts';
 import type { Hash } from './decision-chain.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
+import { ParentEnd } from './parent-end.ts';
 import { Placer } from './placer.ts';
 import { reconcileService, UNSEEN_LOST_AFTER_MS, unseenAfterTakeoverMs } from './reconcile.ts';
 import { OrchestratorState } from './state.ts';
@@ -108,7 +109,7 @@ const UNANSWERED_MS = 2_000;
 
 export class Orchestrator {
   readonly #init: OrchestratorInit;
-  #session: ChildSession;
+  readonly #parent: ParentEnd;
   #state: OrchestratorState;
   #observed = this.#newObserved();
   #placer: Placer;
@@ -139,12 +140,6 @@ export class Orchestrator {
     return this.#state.replicas.get(this.#init.replica?.id ?? '')?.role !== 'learner';
   }
 
-  /** I5: the link with the parent is this replica's. */
-  #speaks = false;
-  /** When this replica led last, or the group was paused under it. */
-  #keptAtMs = 0;
-  /** On demand: what the parent wished while nobody led. */
-  #wishes: Wish[] = [];
   #dirty = new Set<string>();
   /** Services with an instance that found no place. */
   readonly #waiting = new Set<string>();
@@ -168,7 +163,7 @@ export class Orchestrator {
   constructor(init: OrchestratorInit) {
     this.#init = init;
     this.#state = new OrchestratorState(init.hash);
-    this.#session = new ChildSession('cluster', init.software);
+    this.#parent = new ParentEnd({ software: init.software, self: init.replica?.name ?? null, isOnDemand: this.#isOnDemand });
     this.#placer = new Placer(this.#state, this.#observed, init);
   }
 
@@ -182,7 +177,7 @@ export class Orchestrator {
 
   /** I5: the link with the parent is this replica's, to open and to keep. */
   get speaksToParent(): boolean {
-    return this.#speaks;
+    return this.#parent.isOurs;
   }
 
   /** On demand, with a parent, while the group is paused: the other replica that there is to decide; null: this one, or whoever wants to. */
@@ -290,20 +285,16 @@ export class Orchestrator {
       case 'peersConnected':
         this.#peersConnected(new Set(input.peers));
         return;
-      case 'uplinkOpened':
-        if (!this.#speaks) return; // it is being closed
-        this.#wishes = [];
-        this.#effects.push({
-          type: 'sendToParent',
-          message: this.#session.linkOpened(input.session, this.#upwardStatus(), this.#nowMs),
-        });
+      case 'uplinkOpened': {
+        const hello = this.#parent.opened(input.session, () => this.#upwardStatus(), this.#nowMs);
+        if (hello) this.#effects.push({ type: 'sendToParent', message: hello });
         return;
+      }
       case 'uplinkMessageReceived':
         this.#uplinkMessageReceived(input.message);
         return;
       case 'uplinkClosed':
-        if (this.#leadership.leads) this.#session.linkClosed();
-        else this.#endSpeaking(); // I5: the parent may have another replica's link by now
+        this.#parent.closed();
         return;
       case 'timePassed':
         this.#timePassed();
@@ -345,9 +336,7 @@ export class Orchestrator {
     if (leadership.leads || leadership.leader !== null) this.#isInformed = true;
     if (before.leader !== null && !led) this.#hasFollowed = true;
     this.#isReady = true;
-    if (leadership.leads) this.#speaks = true;
-    else if (leadership.leader !== null || !this.#isOnDemand) this.#endSpeaking();
-    if (leadership.leads) this.#keptAtMs = this.#nowMs;
+    this.#parent.leadershipChanged(leadership, this.#nowMs);
     if (this.#isOnDemand) {
       this.#isWanting = false;
       for (const key of this.#waiting) this.#dirty.add(key);
@@ -406,7 +395,6 @@ export class Orchestrator {
   #forgetObserved(): void {
     this.#observed = this.#newObserved();
     this.#placer = new Placer(this.#state, this.#observed, this.#init);
-    this.#session = new ChildSession('cluster', this.#init.software);
     this.#late.clear();
     this.#dirty.clear();
     this.#waiting.clear();
@@ -622,23 +610,14 @@ export class Orchestrator {
   }
 
   #uplinkMessageReceived(message: Extract<DownMessage, { type: 'desired' }>): void {
-    if (!this.#speaks) return;
-    const received = this.#session.desiredReceived(message);
-    if (received.kind === 'broken') this.#effects.push({ type: 'restartUplink', reason: received.reason });
-    if (received.kind !== 'wish') return;
-    this.#wishes.push(received.wish);
+    const problem = this.#parent.received(message);
+    if (problem !== null) this.#effects.push({ type: 'restartUplink', reason: problem });
     if (this.#leadership.leads) this.#proposeWishes();
-    else this.#wantLeadership();
-  }
-
-  #endSpeaking(): void {
-    this.#speaks = false;
-    this.#session.linkClosed();
-    this.#wishes = []; // made for how things were then: the parent says again what it wants
+    else if (this.#parent.hasWishes) this.#wantLeadership();
   }
 
   #proposeWishes(): void {
-    for (const wish of this.#wishes.splice(0)) this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...wish }));
+    for (const wish of this.#parent.takeWishes()) this.#upstreamProposals.add(this.#propose({ type: 'parentDesired', ...wish }));
   }
 
   #wantLeadership(): void {
@@ -646,14 +625,13 @@ export class Orchestrator {
     this.#effects.push({ type: 'wantLeadership' });
   }
 
-  /** On demand, with a parent: somebody has to have the link with it, and gets it by being elected. */
+  /** On demand, with a parent: somebody has to have the link with it. */
   #keepParent(): void {
     if (!this.#isOnDemand || this.#state.upstream === null) return;
-    const { leads, leader, pausedUnder = null } = this.#leadership;
-    if (leads && !this.#session.open) this.#effects.push({ type: 'wantLeadership' }); // a pause would end the dialling
-    if (pausedUnder !== null && leader === null && !this.#speaks && this.pausedUnder === null) this.#wantLeadership();
-    if (leads || pausedUnder === this.#init.replica?.name) this.#keptAtMs = this.#nowMs;
-    else if (this.#speaks && this.#nowMs - this.#keptAtMs > UNANSWERED_MS) this.#endSpeaking(); // cut off from the others
+    if (!this.#parent.needsLeader(this.#nowMs, this.pausedUnder !== null)) return;
+    if (this.#leadership.leads)
+      this.#effects.push({ type: 'wantLeadership' }); // a pause would end the dialling
+    else this.#wantLeadership();
   }
 
   /** Cut off from the others, a replica may never know: whoever asks is better off with another one. */
@@ -788,8 +766,7 @@ export class Orchestrator {
   }
 
   #speakToParent(): void {
-    if (!this.#session.open) return;
-    const report = this.#session.report(this.#upwardStatus(), this.#nowMs);
+    const report = this.#parent.report(() => this.#upwardStatus(), this.#nowMs);
     if (report) this.#effects.push({ type: 'sendToParent', message: report });
   }
 
