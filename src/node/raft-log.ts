@@ -10,12 +10,13 @@ import { integerBetween } from '../core/base/prng.ts';
 import { ProposalQueue } from '../core/log/proposal-queue.ts';
 import { CodedError } from '../core/model/errors.ts';
 import type { ProposalFate } from '../core/model/leadership.ts';
-import type { CommittedEntry, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
+import type { CommittedEntry, MembershipChange, RaftEffect, RaftInit, RaftInput } from '../core/raft/contract.ts';
 import { isOnlyVoter, type ReplicaId } from '../core/raft/membership.ts';
 import type { PeerMessage } from '../core/raft/messages.ts';
 import { Raft } from '../core/raft/raft.ts';
 import type { Log, LogListener } from '../ports/log.ts';
 import { Awaited } from './awaited.ts';
+import { PeerTelling } from './peer-telling.ts';
 import type { RaftLogComponents } from './raft-log-components.ts';
 import { ReplicaLeadership } from './replica-leadership.ts';
 import { type Restored, restoreReplica } from './restore-replica.ts';
@@ -49,10 +50,7 @@ export class RaftLog implements Log {
   #index = 0;
   readonly #vouching = new Vouching();
   readonly #leadership: ReplicaLeadership;
-  /** What votes and others told this replica since it was elected: what they speak of, it may not have been delivered yet. */
-  #untold: GrantedVote[] = [];
-  /** On demand: something has changed here since this replica voted, and nobody was there to be told. */
-  #hasNews = false;
+  readonly #telling: PeerTelling;
   #whenLeading: () => void = () => undefined;
   /** Of reads, and below zero of changes of membership; proposals have the listener's own, from zero up. Another start in each life. */
   #nextNumber: number;
@@ -65,6 +63,13 @@ export class RaftLog implements Log {
     this.#components = components;
     this.#init = init;
     this.#leadership = new ReplicaLeadership(init);
+    this.#telling = new PeerTelling({
+      leadership: this.#leadership,
+      send: (to, message) => this.#send(to, message),
+      attachment: () => components.attachment(),
+      told: (name, attachment) => components.told?.(name, attachment),
+      nameOf: (id) => this.#nameOf(id),
+    });
     this.#nextNumber = integerBetween(components.random, 1, FIRST_NUMBER_MAX);
     this.#order = new WriteOrder({
       send: (to, message) => this.#send(to, message),
@@ -152,30 +157,12 @@ export class RaftLog implements Log {
 
   /** On demand: asks everyone who is there what they see of their children; answers come to `told`. */
   ask(): void {
-    const { term } = this.#leadership;
-    for (const peer of this.#connected) this.#send(peer, { type: 'ask', term });
+    this.#telling.ask(this.#connected);
   }
 
-  /** On demand: tells whoever leads, or in a pause that is told of, has led last, what has changed here. */
-  tell({ whilePaused }: { readonly whilePaused: boolean }): void {
-    const to = this.#leadership.otherLeader ?? (whilePaused ? this.#leadership.otherPausedUnder : null);
-    this.#hasNews = to === null;
-    if (to !== null) this.#tellTo(to);
-  }
-
-  #tellTo(peer: ReplicaId): void {
-    const attachment = this.#components.attachment();
-    if (attachment !== null) this.#send(peer, { type: 'tell', term: this.#leadership.term, attachment });
-  }
-
-  #told(vote: GrantedVote): void {
-    if (this.#leadership.isElected) this.#untold.push(vote);
-    else this.#tellOf(vote);
-  }
-
-  #tellOf({ voter, attachment }: GrantedVote): void {
-    const name = this.#nameOf(voter);
-    if (attachment !== null && name !== null) this.#components.told?.(name, attachment);
+  /** On demand: what has changed here. */
+  tell(options: { readonly whilePaused: boolean }): void {
+    this.#telling.tell(options);
   }
 
   #nameOf(id: ReplicaId | null): string | null {
@@ -218,9 +205,9 @@ export class RaftLog implements Log {
   #received(from: ReplicaId, frame: Uint8Array): void {
     const message = this.#components.frames.decode(frame);
     if (message === null) this.#components.link.refuse(from);
-    else if (message.type === 'ask') this.#tellTo(from);
+    else if (message.type === 'ask') this.#telling.tellTo(from);
     else if (message.type === 'members') this.#heardOfMembers(from, message);
-    else if (message.type === 'tell') this.#told({ voter: from, attachment: message.attachment });
+    else if (message.type === 'tell') this.#telling.heard({ voter: from, attachment: message.attachment });
     else if (message.type !== 'voteRequest' || message.pre) this.#take({ type: 'messageReceived', from, message });
     else this.#take({ type: 'messageReceived', from, message, attachment: this.#components.attachment() });
   }
@@ -276,7 +263,7 @@ export class RaftLog implements Log {
         this.#order.write(effect.write, () => storage.persist(effect.hard, effect.entries));
         return;
       case 'send':
-        if (effect.message.type === 'vote' && effect.message.attachment !== null) this.#hasNews = false;
+        if (effect.message.type === 'vote' && effect.message.attachment !== null) this.#telling.voted();
         this.#order.send(effect);
         return;
       case 'sendPiece':
@@ -308,7 +295,7 @@ export class RaftLog implements Log {
         this.#leadershipChanged(effect);
         return;
       case 'lateVote':
-        this.#told(effect.vote);
+        this.#telling.heard(effect.vote);
         this.#leadership.voteHeard(effect.vote.voter);
         this.#leadEarly();
         return;
@@ -369,9 +356,7 @@ export class RaftLog implements Log {
     const voters = votes.map(({ voter }) => voter);
     const { pausedUnder, votedFor } = must(this.#raft, 'an open log').status;
     if (!this.#leadership.changed(term, leader, pausedUnder, voters)) return;
-    this.#untold = [...votes];
-    // A vote would have told it.
-    if (leader !== null && (votedFor !== leader || this.#hasNews)) this.tell({ whilePaused: false });
+    this.#telling.leadershipChanged(leader, votedFor, votes);
     this.#tellLeadership();
     this.#leadEarly();
   }
@@ -383,7 +368,7 @@ export class RaftLog implements Log {
 
   #tellLeadership(): void {
     const leadership = this.#leadership.view((id) => this.#nameOf(id));
-    if (leadership.leads) for (const vote of this.#untold.splice(0)) this.#tellOf(vote);
+    if (leadership.leads) this.#telling.led();
     this.#listener?.ready(leadership);
     if (leadership.leads || this.#ended !== null) this.#whenLeading();
   }

@@ -23,8 +23,8 @@ const BROKEN_GROUPS: Readonly<Record<string, BrokenGroup>> = {
   },
   'hears what votes tell before it knows of whom they speak': {
     rule: 'what votes bring is taken in when all that is committed is (ADR 0013)',
-    file: 'src/node/raft-log.ts',
-    find: 'if (this.#leadership.isElected) this.#untold.push(vote);',
+    file: 'src/node/peer-telling.ts',
+    find: 'if (this.#components.leadership.isElected) this.#untold.push(vote);',
     replace: 'if (vote.attachment === null) this.#untold.push(vote);',
     caught: /has not settled/,
   },
