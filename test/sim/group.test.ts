@@ -1,9 +1,8 @@
 /** Seeds of a replicated orchestrator with its nodes, under both leaderships: some every time the same, some twice. */
 import { describe, expect, it } from 'vitest';
-import { decodeFrame, encodeFrame } from '../../src/adapters/peer/frames.ts';
 import { LEADERSHIPS } from '../../src/core/model/replicas.ts';
 import { GROUP_FAULTS } from '../../src/sim/group/group-faults.ts';
-import { runGroupSeed } from '../../src/sim/group/group-run.ts';
+import { runFramedGroup } from './framed-group.ts';
 
 const FIRST_SEED = 1;
 const SEEDS = 40;
@@ -29,13 +28,12 @@ const REGRESSIONS = [
   [409626811, 'on-demand', 'a wish of the parent from long ago was proposed at the next lead, and took back all that came after'],
   [423801886, 'on-demand', 'what changed between a vote and the news of the new leader was told to nobody'],
 ] as const;
-const frames = { encode: encodeFrame, decode: decodeFrame };
 
 describe.each(LEADERSHIPS)('a replicated orchestrator and its nodes, %s', (leadership) => {
   const fired = new Set<string>();
 
   it.each(Array.from({ length: SEEDS }, (_, at) => FIRST_SEED + at))('seed %i', async (seed) => {
-    const result = await runGroupSeed(seed, leadership, frames);
+    const result = await runFramedGroup(seed, leadership);
     for (const fault of Object.keys(result.fired)) fired.add(fault);
   });
 
@@ -44,13 +42,13 @@ describe.each(LEADERSHIPS)('a replicated orchestrator and its nodes, %s', (leade
   });
 
   it.each([7, 23])('replays seed %i exactly', async (seed) => {
-    const once = await runGroupSeed(seed, leadership, frames);
-    const twice = await runGroupSeed(seed, leadership, frames);
+    const once = await runFramedGroup(seed, leadership);
+    const twice = await runFramedGroup(seed, leadership);
     expect(twice.digest).toBe(once.digest);
     expect(twice.events).toBe(once.events);
   });
 });
 
 it.each(REGRESSIONS)('seed %i again, %s: %s', async (seed, leadership) => {
-  await runGroupSeed(seed, leadership, frames);
+  await runFramedGroup(seed, leadership);
 });
