@@ -6,7 +6,8 @@
  *      and if that stays without an answer, too, the connection is over. TCP alone would try for a quarter of an hour,
  *      and after a broken link is whole again wait for up to two minutes with its next try. Where nothing is said nothing
  *      is asked: a paused group exchanges no messages.
- *  K3. TCP's own keep-alive holds the way through a NAT open meanwhile, without waking a process.
+ *  K3. TCP's own keep-alive holds the way through a NAT open meanwhile, without waking a process, and finds a machine that
+ *      is gone without a word.
  */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
@@ -16,8 +17,11 @@ import type { ReplicaId } from '../../core/raft/membership.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DialRank } from './dial-rank.ts';
 
-/** Many NATs forget a quiet connection after two to five minutes. */
-const KEEPALIVE_MS = 60_000;
+/**
+ * Many NATs forget a quiet connection after two to five minutes, and what ran on a machine that is gone waits for this,
+ * and for the ten tries a second apart that follow (libuv): half a minute, for a packet three times a minute.
+ */
+const KEEPALIVE_MS = 20_000;
 /** What the other end may take to answer a close before the connection is cut. */
 const LAST_WORD_MS = 1_000;
 
