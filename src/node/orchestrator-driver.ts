@@ -102,7 +102,6 @@ export class OrchestratorDriver {
       ready: (leadership) => {
         this.#take({ type: 'logReady', leadership });
         this.#components.leadershipChanged?.(leadership);
-        if (this.#isStarted) void this.#settle();
       },
       dropped: (proposal, reason) => this.#take({ type: 'proposalDropped', proposal, reason }),
       failed: (error) => this.#components.onFailure(error),

@@ -23,6 +23,9 @@ import { type Host, SimHostPorts, SimRuntime } from './runtime.ts';
 import { tappedLog } from './tapped-log.ts';
 import type { Trace } from './trace.ts';
 
+/** Of every token in a simulation. */
+export const SECRET_HASH = 'a'.repeat(64);
+
 export interface MachineComponents {
   readonly world: Clock;
   readonly clock: MachineClock;

@@ -11,14 +11,13 @@ import { sha256 } from '../node/sha256.ts';
 import { Checkers } from './checkers.ts';
 import { EventLoop } from './event-loop.ts';
 import type { Knobs } from './knobs.ts';
-import { type MachineComponents, NodeMachine, OrchestratorMachine } from './machine.ts';
+import { type MachineComponents, NodeMachine, OrchestratorMachine, SECRET_HASH } from './machine.ts';
 import { MachineClock } from './machine-clock.ts';
 import { machineName, SimNetwork } from './network.ts';
 import { Host } from './runtime.ts';
 import { Trace } from './trace.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
-const TOKEN_HASH = 'a'.repeat(64);
 
 export class World extends EventLoop {
   readonly knobs: Knobs;
@@ -103,14 +102,14 @@ export class World extends EventLoop {
     const at = this.cluster(parent.machine);
     const role = kind === 'node' ? 'worker' : 'cluster';
     const tokenId = `${role}tok`;
-    await this.submit(at, { type: 'createToken', id: tokenId, secretHash: TOKEN_HASH, role, expiresAtMs: null, uses: null });
+    await this.submit(at, { type: 'createToken', id: tokenId, secretHash: SECRET_HASH, role, expiresAtMs: null, uses: null });
     const answer = await this.submit(at, {
       type: 'registerChild',
       name: parent.child,
       kind,
       publicKeyFingerprint: machine.name,
       tokenId,
-      secretHash: TOKEN_HASH,
+      secretHash: SECRET_HASH,
     });
     assert(answer.ok, `${machine.name} joins: ${JSON.stringify(answer)}`);
   }

@@ -1,6 +1,7 @@
 /** A cluster of three replicas that leads on demand, below a root: one of them keeps the link with it; real processes. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Deployment, startDeployment } from '../rig/deployment.ts';
+import { allPaused } from '../rig/paused.ts';
 
 const NAMES = ['garching', 'g2', 'g3'] as const;
 let site: Deployment;
@@ -8,7 +9,7 @@ beforeAll(async () => {
   site = await startDeployment({ flags: (name) => (name === 'garching' ? ['--leadership', 'on-demand'] : []) });
   await site.addOrchestrator('garching', 'root', true);
   for (const name of NAMES.slice(1)) await site.addReplica(name, 'garching', 'voter');
-  await paused(3);
+  await paused();
 });
 afterAll(async () => {
   try {
@@ -18,21 +19,8 @@ afterAll(async () => {
   }
 });
 
-const running = () => NAMES.filter((name) => site.node(name).isRunning);
-const views = () => Promise.all(running().map((name) => site.api(name).group()));
-const terms = async () => (await views()).map(({ term }) => term);
-
-function paused(voters: number) {
-  return site.until(
-    'the cluster has paused',
-    async () => {
-      const count = (view: Awaited<ReturnType<typeof views>>[number]) =>
-        view.replicas.filter(({ role }) => role === 'voter').length;
-      return (await views()).every((view) => view.paused && count(view) === voters);
-    },
-    20_000,
-  );
-}
+const paused = () => allPaused(site, NAMES, 3);
+const terms = async () => (await Promise.all(NAMES.map((name) => site.api(name).group()))).map(({ term }) => term);
 
 /** How often each replica has had the link with the root. */
 const links = () =>
@@ -50,7 +38,7 @@ test('the root places on a paused cluster, and hears what becomes of it', async 
   await site.apply('root', 'web', { replicas: 3, disconnect: { lostAfter: '1h' } });
   const web = await site.running('root', 'web', 3);
   expect(web.map(({ node }) => node).sort()).toEqual(['garching/g2', 'garching/g3', 'garching/garching']);
-  await paused(3);
+  await paused();
   const before = { terms: await terms(), links: links() };
 
   // One that is seen by each replica dies and starts again: the root is told, and nobody has to lead for that.
@@ -67,7 +55,7 @@ test('the root reads what an instance writes and turns to a node, whichever repl
   await site.apply('root', 'talker', { replicas: 3, command: ['sh', '-c', 'echo hello; exec sleep 1000000'] });
   const talkers = await site.running('root', 'talker', 3);
   expect(talkers.map(({ node }) => node).sort()).toEqual(['garching/g2', 'garching/g3', 'garching/garching']);
-  await paused(3);
+  await paused();
   for (const { id } of talkers) {
     const read = await site.cli('--context', 'root', 'logs', id);
     expect([read.stdout, read.stderr]).toEqual(['hello\n', '']);
@@ -78,7 +66,7 @@ test('the root reads what an instance writes and turns to a node, whichever repl
     const reads = await Promise.all(own.map(({ id }) => site.cli('--context', name, 'logs', id)));
     expect(reads.map(({ stdout }) => stdout)).toEqual(['hello\n', 'hello\n', 'hello\n']);
   }
-  await paused(3);
+  await paused();
   for (const name of ['garching/g2', 'garching/g3']) {
     const cordoned = await site.cli('--context', 'root', 'node', 'cordon', name);
     expect([cordoned.exitCode, cordoned.stderr]).toEqual([0, '']);
@@ -90,7 +78,7 @@ test('the root reads what an instance writes and turns to a node, whichever repl
 test('a request at any replica goes to the one that has the link, which stays where it is', async () => {
   const before = links();
   for (const name of NAMES) {
-    await paused(3);
+    await paused();
     await site.apply(name, `own-${name}`, { replicas: 1 });
     await site.running(name, `own-${name}`, 1);
     expect((await site.api(name).status()).parent).toMatchObject({ connected: true });
@@ -100,7 +88,7 @@ test('a request at any replica goes to the one that has the link, which stays wh
 });
 
 test('another one takes the link when its replica dies, and the root goes on', async () => {
-  await paused(3);
+  await paused();
   const before = links();
   const holder = NAMES[before.indexOf(Math.max(...before))] ?? 'garching';
   await site.node(holder).kill();
@@ -114,5 +102,5 @@ test('another one takes the link when its replica dies, and the root goes on', a
   for (const one of await site.running('root', 'more', 2)) expect(one.node).not.toBe(`garching/${holder}`);
   await site.node(holder).start();
   await site.running('root', 'web', 3);
-  await paused(3);
+  await paused();
 });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Deployment, startDeployment } from '../rig/deployment.ts';
 import { Network } from '../rig/network.ts';
+import { allPaused } from '../rig/paused.ts';
 
 const NAMES = ['root', 'n2', 'n3'] as const;
 let network: Network;
@@ -21,15 +22,7 @@ afterAll(async () => {
   }
 });
 
-const paused = () =>
-  site.until(
-    'the group has paused',
-    async () => {
-      const views = await Promise.all(NAMES.map((name) => site.api(name).group()));
-      return views.every(({ paused, replicas }) => paused && replicas.filter(({ role }) => role === 'voter').length === 3);
-    },
-    20_000,
-  );
+const paused = () => allPaused(site, NAMES, 3);
 
 test('what ran there runs elsewhere within a minute, although nothing was said to it', async () => {
   await paused();

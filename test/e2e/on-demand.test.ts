@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serviceSchema } from '../../src/core/model/service.ts';
 import { type Deployment, startDeployment } from '../rig/deployment.ts';
+import { allPaused } from '../rig/paused.ts';
 import { rawRequest } from '../rig/raw-request.ts';
 import { ReplicaClient } from '../rig/replica-client.ts';
 
@@ -18,7 +19,7 @@ beforeAll(async () => {
   site = await startDeployment({ rootWorks: true, flags: (name) => (name === 'root' ? ['--leadership', 'on-demand'] : []) });
   for (const name of ['n2', 'n3']) await site.addReplica(name, 'root', 'voter');
   for (const name of NAMES) replicas.set(name, new ReplicaClient(await site.target(name)));
-  await allPaused(3);
+  await paused();
 });
 afterAll(async () => {
   try {
@@ -30,19 +31,7 @@ afterAll(async () => {
   }
 });
 
-/** Nobody leads, and everyone who runs knows of so many voters. */
-function allPaused(voters: number): Promise<boolean> {
-  return site.until(
-    'the group has paused',
-    async () => {
-      const running = NAMES.filter((name) => site.node(name).isRunning);
-      const views = await Promise.all(running.map((name) => replica(name).group()));
-      const count = (view: (typeof views)[number]) => view.replicas.filter(({ role }) => role === 'voter').length;
-      return views.every((view) => view.paused && count(view) === voters);
-    },
-    20_000,
-  );
-}
+const paused = () => allPaused(site, NAMES, 3);
 
 function service(name: string, replicas: number, lostAfter = '1h') {
   const spec = { runtime: 'process', command: ['sleep', '1000000'], replicas, disconnect: { lostAfter } };
@@ -75,7 +64,7 @@ test('what a stranger asks takes nothing down, and elects a leader some times on
   const { server, caPem } = await site.target('n2');
   const statuses = new Set<number>();
   for (let time = 0; time < 10 && !statuses.has(503); time += 1) {
-    await allPaused(3);
+    await paused();
     statuses.add((await rawRequest(`${server}/v1/join`, { caPem: caPem ?? '', method: 'POST', body: '{}' })).status);
   }
   expect([...statuses]).toEqual([400, 503]);
@@ -87,7 +76,7 @@ test('what a stranger asks takes nothing down, and elects a leader some times on
 
 test('whoever gets a request is the gateway: its decision has the votes and their loads, and a quorum has it', async () => {
   for (const name of NAMES) {
-    await allPaused(3);
+    await paused();
     expect(await replica(name).apply(service(`at-${name}`, 1), undefined, 10_000)).toBe('created');
     const [instance] = await site.running(name, `at-${name}`, 1);
     const records = await site.api(name).decisions(50);
@@ -97,13 +86,13 @@ test('whoever gets a request is the gateway: its decision has the votes and thei
     expect(record?.votes.map(({ voter }) => voter)).toContain(name);
     for (const { load } of record?.votes ?? []) expect(load).toBeGreaterThanOrEqual(0);
   }
-  await allPaused(3);
+  await paused();
   const verdicts = await Promise.all(NAMES.map((name) => site.api(name).verifyDecisions()));
   for (const verdict of verdicts) expect(verdict).toMatchObject({ ok: true, tip: verdicts[0]?.tip });
 });
 
 test('gateways at the same time hinder nobody: each request is decided once', async () => {
-  await allPaused(3);
+  await paused();
   const names = Array.from({ length: 12 }, (_, number) => `together-${number}`);
   const gateways = names.map((name, number) => [name, NAMES[number % NAMES.length] ?? 'root'] as const);
   // An answer may be lost with an election: the same request is sent again, and applied once.
@@ -131,11 +120,11 @@ test('gateways at the same time hinder nobody: each request is decided once', as
 });
 
 test('whoever notices that a node is gone is the gateway for what has to be placed again', async () => {
-  await allPaused(3);
+  await paused();
   expect(await replica('root').apply(service('spread', 3, '1s'), undefined, 10_000)).toBe('created');
   const before = await site.running('root', 'spread', 3);
   expect(before.map(({ node }) => node).sort()).toEqual([...NAMES].sort());
-  await allPaused(3);
+  await paused();
   await site.node('n3').powerCut();
   const survivors = before.filter(({ node }) => node !== 'n3');
   await site.until(

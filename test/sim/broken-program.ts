@@ -49,3 +49,27 @@ export async function loadBroken<T>(entry: string, { file, find, replace }: Brea
   if (!isBroken || !bundle) throw new Error(`${entry} does not use ${file}`);
   return await import(`data:text/javascript;base64,${Buffer.from(bundle.text).toString('base64')}`);
 }
+
+/**
+ * The first of the seeds whose run fails as `caught` says; null: none. Other failures may come first: a program with a
+ * fault fails in many ways.
+ */
+export async function firstFound(
+  seeds: Iterable<number>,
+  run: (seed: number) => unknown,
+  caught: RegExp,
+): Promise<number | null> {
+  for (const seed of seeds)
+    try {
+      await run(seed);
+    } catch (error) {
+      const { cause } = error as { readonly cause?: unknown };
+      if (caught.test(cause instanceof Error ? cause.message : String(error))) return seed;
+    }
+  return null;
+}
+
+/** The seeds from 1 up to this one. */
+export function seedsUpTo(last: number): readonly number[] {
+  return Array.from({ length: last }, (_, at) => at + 1);
+}

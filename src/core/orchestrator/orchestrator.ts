@@ -134,12 +134,6 @@ export class Orchestrator {
   #isHeldBack = false;
   #tickets = new Map<number, number>();
   #upstreamProposals = new Set<number>();
-  /** I5: children may have their links here. */
-  get serves(): boolean {
-    if (!this.#isOnDemand || this.#leadership.leads) return this.#leadership.leads;
-    return this.#state.replicas.get(this.#init.replica?.id ?? '')?.role !== 'learner';
-  }
-
   #dirty = new Set<string>();
   /** Services with an instance that found no place. */
   readonly #waiting = new Set<string>();
@@ -173,6 +167,12 @@ export class Orchestrator {
 
   get leads(): boolean {
     return this.#leadership.leads;
+  }
+
+  /** I5: children may have their links here. */
+  get serves(): boolean {
+    if (!this.#isOnDemand || this.#leadership.leads) return this.#leadership.leads;
+    return this.#state.replicas.get(this.#init.replica?.id ?? '')?.role !== 'learner';
   }
 
   /** I5: the link with the parent is this replica's, to open and to keep. */

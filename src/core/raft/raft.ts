@@ -82,9 +82,9 @@ export class Raft {
   #hard: HardState;
   #role: Role = 'follower';
   #leader: ReplicaId | null = null;
-  #isPaused = false;
   /** The term whose leader has said its last word. */
   #pausedTerm = 0;
+  /** Who led the group when it paused; null: it has not. */
   #pausedUnder: ReplicaId | null = null;
   /** Who had not everything when this leader paused the group. */
   #leftBehind: ReadonlySet<ReplicaId> = new Set();
@@ -150,7 +150,7 @@ export class Raft {
       leader: this.#leader,
       votedFor: this.#hard.votedFor,
       isPaused: this.#isPaused,
-      pausedUnder: this.#isPaused ? this.#pausedUnder : null,
+      pausedUnder: this.#pausedUnder,
       commit: this.#commit,
       lastIndex: this.#log.lastIndex,
       membership: this.#memberships.current,
@@ -159,6 +159,10 @@ export class Raft {
       matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
       silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, SILENT_TIMEOUTS * this.#electionTimeoutMs),
     };
+  }
+
+  get #isPaused(): boolean {
+    return this.#pausedUnder !== null;
   }
 
   get #spokenTo(): readonly ReplicaId[] {
@@ -432,7 +436,7 @@ export class Raft {
     if (leader === null) {
       if (led || this.#electionAtMs === null) this.#setElectionTimer();
     } else {
-      this.#isPaused = false;
+      this.#pausedUnder = null;
       this.#failedCampaigns = 0;
     }
     if (before.term !== term || before.leader !== leader) this.#tellLeader([]);
@@ -475,7 +479,7 @@ export class Raft {
     }
     this.#leader = null;
     this.#dropReads();
-    this.#isPaused = false;
+    this.#pausedUnder = null;
     this.#votes = new Map([[id, { voter: id, attachment: null }]]);
     this.#role = kind === 'pre' ? 'preCandidate' : 'candidate';
     if (kind === 'real') {
@@ -518,7 +522,7 @@ export class Raft {
         this.#hard = { term, votedFor: from };
         this.#isHardUnsaved = true;
       }
-      this.#isPaused = false;
+      this.#pausedUnder = null;
       this.#setElectionTimer();
     }
     this.#send(
@@ -537,7 +541,7 @@ export class Raft {
 
   /** Who asks has missed something and will ask for ever: a leader has to tell it, and the group to wake for that. */
   #resume(): void {
-    this.#isPaused = false;
+    this.#pausedUnder = null;
     this.#setElectionTimer();
   }
 
@@ -862,7 +866,6 @@ export class Raft {
 
   #pause(leader: ReplicaId): void {
     this.#becomeFollower(this.#hard.term, null);
-    this.#isPaused = true;
     this.#pausedTerm = this.#hard.term;
     this.#pausedUnder = leader;
     this.#electionAtMs = null;

@@ -8,7 +8,7 @@ import { serviceSpecSchema } from '../../core/model/service.ts';
 import type { RequestAnswer } from '../../core/orchestrator/changes.ts';
 import { sha256 } from '../../node/sha256.ts';
 import type { Uplink } from '../../ports/uplink.ts';
-import { type MachineComponents, OrchestratorMachine } from '../machine.ts';
+import { type MachineComponents, OrchestratorMachine, SECRET_HASH } from '../machine.ts';
 import type { Life } from '../machine-clock.ts';
 import { machineName } from '../network.ts';
 import type { GroupWorld } from './group-world.ts';
@@ -16,7 +16,6 @@ import type { GroupWorld } from './group-world.ts';
 const NAME = 'above';
 /** The group's, there. */
 const CHILD = 'edge';
-const SECRET_HASH = 'a'.repeat(64);
 const RETRY_MS = 5_000;
 const REQUESTS = 6;
 const FAULTS = 4;

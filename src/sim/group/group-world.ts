@@ -11,7 +11,7 @@ import type { Membership, Replica, ReplicaId } from '../../core/raft/membership.
 import type { RaftLogComponents } from '../../node/raft-log-components.ts';
 import { EventLoop } from '../event-loop.ts';
 import type { Gate } from '../gate.ts';
-import type { MachineComponents } from '../machine.ts';
+import { type MachineComponents, SECRET_HASH } from '../machine.ts';
 import { type Life, MachineClock } from '../machine-clock.ts';
 import { machineName, SimNetwork } from '../network.ts';
 import { Host } from '../runtime.ts';
@@ -25,7 +25,6 @@ import { GroupNode, ReplicaMachine } from './replica-machine.ts';
 import type { ReplicaProcess } from './replica-process.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
-const SECRET_HASH = 'a'.repeat(64);
 
 export class GroupWorld extends EventLoop {
   readonly knobs: GroupKnobs;

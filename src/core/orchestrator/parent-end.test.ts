@@ -22,7 +22,7 @@ const take = (input: OrchestratorInput): readonly OrchestratorEffect[] => core.s
 const told = (leadership: Leadership) => take({ type: 'logReady', leadership });
 const commit = (command: Command) =>
   take({ type: 'entryCommitted', index: ++index, data: encodeCommand({ atMs: nowMs, command }), proposal: undefined });
-const wish = (session: string, from: number, to: number): DownMessage => ({
+const wish = (session: string, from: number, to: number): Extract<DownMessage, { type: 'desired' }> => ({
   ...{ type: 'desired', session, epoch: 'p', from, to, more: false, set: [], unset: [], heartbeatMs: 1_000 },
 });
 const types = (effects: readonly OrchestratorEffect[]) => effects.map(({ type }) => type);
@@ -47,12 +47,11 @@ beforeEach(() => {
 function linked(): void {
   told(leading);
   take({ type: 'uplinkOpened', session: 's1' });
-  take({ type: 'uplinkMessageReceived', message: wish('s1', 0, 1) as Extract<DownMessage, { type: 'desired' }> });
+  take({ type: 'uplinkMessageReceived', message: wish('s1', 0, 1) });
   commit(EMPTY_WISH);
 }
 
-const wished = (from: number, to: number) =>
-  take({ type: 'uplinkMessageReceived', message: wish('s1', from, to) as Extract<DownMessage, { type: 'desired' }> });
+const wished = (from: number, to: number) => take({ type: 'uplinkMessageReceived', message: wish('s1', from, to) });
 
 describe('the replica that led last', () => {
   beforeEach(() => {
@@ -89,7 +88,7 @@ describe('the replica that led last', () => {
     expect(types(told({ ...leading, term: 4 }))).not.toContain('propose');
     told(pausedUnder('a'));
     take({ type: 'uplinkOpened', session: 's2' });
-    take({ type: 'uplinkMessageReceived', message: wish('s2', 0, 3) as Extract<DownMessage, { type: 'desired' }> });
+    take({ type: 'uplinkMessageReceived', message: wish('s2', 0, 3) });
     take({ type: 'uplinkClosed' });
     expect(types(told({ ...leading, term: 5 }))).not.toContain('propose');
   });
