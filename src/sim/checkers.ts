@@ -36,9 +36,13 @@ interface Record {
 
 const decoder = new TextDecoder();
 
+/** It costs as much as all else that an event does. */
+export const EVENTS_PER_PLACER_CHECK = 8;
+
 export class Checkers {
   readonly #world: World;
   readonly #records = new Map<OrchestratorMachine, Record>();
+  #events = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -79,8 +83,10 @@ export class Checkers {
   }
 
   afterEvent(): void {
+    this.#events += 1;
     for (const [machine, record] of this.#records) {
       const core = machine.driver?.core;
+      if (this.#events % EVENTS_PER_PLACER_CHECK === 0) core?.assertPlacer();
       if (!core || core.logPosition.index === record.checkedIndex) continue;
       record.checkedIndex = core.logPosition.index;
       assertState(core.state);

@@ -5,7 +5,7 @@ import { firstFound, loadBroken, seedsUpTo } from './broken-program.ts';
 import { BROKEN_RAFTS } from './broken-rafts.ts';
 
 /** The rarest is found within half of these. */
-const SEEDS = 800;
+const SEEDS = 1_700;
 
 it.each(Object.entries(BROKEN_RAFTS))('a Raft that %s is found', async (_, broken) => {
   const { runs } = await loadBroken<{ runs: Readonly<Record<RunName, Run>> }>('src/core/raft/testing/runs.ts', broken);

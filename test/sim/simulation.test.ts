@@ -23,6 +23,7 @@ const REGRESSIONS = [
   [1235, 'a move to another node of the same cluster waited for ever'],
   [1353, 'the last words of the child that had an instance before counted against it'],
   [5503, 'an instance got two successors in one round, one to move and one to update it'],
+  [879_751_094, 'an instance waited though what another one had been given there was free again'],
   [1416, 'a node started after a reboot what it had refused before, over its capacity and twice'],
 ] as const;
 

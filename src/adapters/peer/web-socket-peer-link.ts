@@ -73,6 +73,14 @@ interface Peer {
   told: string;
 }
 
+/**
+ * The mask of zeros. Masks keep what a page's script sends from passing for HTTP at a proxy on the way (RFC 6455, section
+ * 10.3); within TLS from replica to replica there is none, and masking goes over each byte at both ends.
+ */
+function noMask(mask: Buffer): void {
+  mask.fill(0);
+}
+
 export class WebSocketPeerLink implements PeerLink {
   readonly #components: WebSocketPeerLinkComponents;
   readonly #init: WebSocketPeerLinkInit;
@@ -239,6 +247,7 @@ export class WebSocketPeerLink implements PeerLink {
       ...this.#init.tls(id),
       headers: { [DIAL_HEADER]: String(rank.number) },
       perMessageDeflate: false,
+      generateMask: noMask,
       maxPayload: limits.peerFrameBytes,
       handshakeTimeout: DIAL_TIMEOUT_MS,
     });

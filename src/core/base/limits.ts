@@ -77,7 +77,7 @@ export const limits = {
    * Steps decided in one round, before the next service waits for the round after: well within `logEntryBytes` with all
    * that was seen, and a fraction of a second for which everything else waits (bench/commit.ts).
    */
-  decisionsPerRound: 512,
+  decisionsPerRound: 256,
   /** Different demands for which the candidates are kept in order; each holds an item for every child. */
   placementRankings: 16,
   /** Outcomes remembered for requests that are retried after a lost answer. */

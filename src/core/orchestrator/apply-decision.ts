@@ -42,6 +42,7 @@ export function applyDecision(state: OrchestratorState, decision: Decision, deci
     case 'forget':
       if (instance.leaving === null) return;
       if (instance.child !== null) changes.changedMembers.add(instance.child);
+      changes.roomGrew = true;
       state.removeInstance(instance);
       changes.removedInstances.push(instance.id);
       for (const other of state.instancesOf(instance.service))
@@ -163,4 +164,5 @@ function untell(state: OrchestratorState, instance: InstanceRecord, changes: Cha
   member.unset.push({ id: instance.id, version: member.version });
   while (member.unset.length > UNSET_REMEMBERED) member.forgottenVersion = must(member.unset.shift(), 'unset').version;
   changes.told.add(instance.child);
+  changes.roomGrew = true;
 }

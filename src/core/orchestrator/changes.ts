@@ -17,6 +17,8 @@ export interface Applied {
   readonly told: ReadonlySet<string>;
   /** Members of which something else changed that a view or a summary shows. */
   readonly changedMembers: ReadonlySet<string>;
+  /** Whether a child has room again that was given away. */
+  readonly roomGrew: boolean;
   /** Instances and services that are no more. */
   readonly removedInstances: readonly string[];
   readonly removedServices: readonly string[];
@@ -33,6 +35,7 @@ export class Changes {
   readonly changedMembers = new Set<string>();
   readonly removedInstances: string[] = [];
   readonly removedServices: string[] = [];
+  roomGrew = false;
   groupChanged = false;
   readonly events: NewEvent[] = [];
 

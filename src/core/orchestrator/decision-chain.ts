@@ -27,6 +27,8 @@ export interface KeptChain {
   readonly disputed: number | null;
 }
 
+type Content = Omit<DecisionRecord, 'number' | 'before' | 'hash'>;
+
 export class DecisionChain {
   readonly #hash: Hash;
   #anchor: ChainLink = { number: 0, hash: '' };
@@ -47,11 +49,12 @@ export class DecisionChain {
     this.#anchor = this.#tip = { number: 0, hash: this.#hash(epoch) };
   }
 
-  append(content: Omit<DecisionRecord, 'number' | 'before' | 'hash'>): void {
-    const unsealed = { ...content, number: this.#tip.number + 1, before: this.#tip.hash };
-    const record = { ...unsealed, hash: this.#hash(canonicalText(unsealed)) };
-    this.#records.push(record);
-    this.#tip = { number: record.number, hash: record.hash };
+  append(content: Content): void {
+    const number = this.#tip.number + 1;
+    const before = this.#tip.hash;
+    const hash = this.#hash(canonicalText(content, number, before));
+    this.#records.push({ ...content, number, before, hash });
+    this.#tip = { number, hash };
     if (this.#records.length <= limits.decisionRecords) return;
     const oldest = this.#records.shift();
     if (oldest) this.#anchor = { number: oldest.number, hash: oldest.hash };
@@ -104,7 +107,8 @@ export function verifyChain({ anchor, tip, records, disputed }: KeptChain, epoch
   for (const record of records) {
     const number = last.number + 1;
     if (record.number !== number) return verdict(number, `is missing: the next one there is ${record.number}`);
-    if (hash(canonicalText(record)) !== record.hash) return verdict(number, 'does not match its hash: it was changed');
+    if (hash(canonicalText(record, number, record.before)) !== record.hash)
+      return verdict(number, 'does not match its hash: it was changed');
     if (record.before !== last.hash) return verdict(number, 'does not build on the one before it');
     last = record;
   }
@@ -115,10 +119,10 @@ export function verifyChain({ anchor, tip, records, disputed }: KeptChain, epoch
 }
 
 /** What is hashed: a list, so that the order of keys in an object says nothing. Reasons are sorted by name. */
-function canonicalText(record: Omit<DecisionRecord, 'hash'>): string {
+function canonicalText(record: Content, number: number, before: string): string {
   const { seen, votes } = record;
   return JSON.stringify([
-    record.number,
+    number,
     record.atMs,
     record.cause,
     record.service,
@@ -135,6 +139,6 @@ function canonicalText(record: Omit<DecisionRecord, 'hash'>): string {
     record.term,
     record.leader,
     votes.map(({ voter, load }) => [voter, load]),
-    record.before,
+    before,
   ]);
 }

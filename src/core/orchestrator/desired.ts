@@ -5,12 +5,13 @@
 import { must } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import type { Assignment, Desired } from '../model/messages.ts';
+import type { ServiceSpec } from '../model/service.ts';
 import type { InstanceRecord, Member, OrchestratorState } from './state.ts';
 
 /** An instance as its child shall run it. A target that is left over below the child goes with it. */
 export function assignmentFor(state: OrchestratorState, instance: InstanceRecord): Assignment {
   const service = must(state.services.get(instance.service), `service ${instance.service}`);
-  const spec = { ...state.specOf(instance), replicas: 1 };
+  const spec = singleOf(state.specOf(instance));
   const node = instance.target?.node;
   return {
     id: instance.id,
@@ -34,14 +35,7 @@ export function desiredSince(
 ): Desired[] {
   const from = known >= member.forgottenVersion && known <= member.version ? known : 0;
   const base = { type: 'desired', session: context.session, epoch: state.epoch, heartbeatMs: context.heartbeatMs } as const;
-  const wanted = state.instancesOn(member.record.name).filter((instance) => instance.leaving === null && instance.since > from);
-  // Taken away and given again while the child was not listening: only the last word counts.
-  const wantedIds = new Set(wanted.map((instance) => instance.id));
-  const unset = from === 0 ? [] : member.unset.filter((entry) => entry.version > from && !wantedIds.has(entry.id));
-  const steps = [
-    ...wanted.map((instance) => ({ version: instance.since, set: instance })),
-    ...unset.map((entry) => ({ version: entry.version, unset: entry.id })),
-  ].sort((a, b) => a.version - b.version);
+  const steps = stepsAfter(state, member, from);
 
   const messages: Desired[] = [];
   let reached = from;
@@ -51,12 +45,12 @@ export function desiredSince(
     let length = 0;
     let end = start;
     for (const step of steps.slice(start, start + limits.desiredBatch)) {
-      const assignment = 'set' in step ? assignmentFor(state, step.set) : null;
+      const assignment = step.set ? assignmentFor(state, step.set) : null;
       // One always goes: nearly all messages are of one, and its length need not be known.
       length += assignment && steps.length > 1 ? JSON.stringify(assignment).length : 0;
       if (length > limits.desiredBatchLength && end > start) break;
       if (assignment) set.push(assignment);
-      if ('unset' in step) unset.push(step.unset);
+      if (step.unset !== null) unset.push(step.unset);
       end += 1;
     }
     const last = end === steps.length;
@@ -72,4 +66,35 @@ export function desiredSince(
   if (first && orchestrators !== null && orchestrators.length > 0)
     return [{ ...first, orchestrators: [...orchestrators] }, ...others];
   return messages;
+}
+
+/** One change of a desired state. */
+interface Step {
+  readonly version: number;
+  readonly set: InstanceRecord | null;
+  readonly unset: string | null;
+}
+
+function stepsAfter(state: OrchestratorState, member: Member, from: number): readonly Step[] {
+  const steps: Step[] = [];
+  for (const instance of state.instancesOn(member.record.name))
+    if (instance.leaving === null && instance.since > from) steps.push({ version: instance.since, set: instance, unset: null });
+  // Taken away and given again while the child was not listening: only the last word counts.
+  if (from > 0 && member.unset.length > 0) {
+    const given = new Set(steps.map(({ set }) => set?.id));
+    for (const { id, version } of member.unset)
+      if (version > from && !given.has(id)) steps.push({ version, set: null, unset: id });
+  }
+  return steps.length > 1 ? steps.sort((a, b) => a.version - b.version) : steps;
+}
+
+const singles = new WeakMap<ServiceSpec, ServiceSpec>();
+
+/** The spec as a child is told it, the same object for all instances. */
+function singleOf(spec: ServiceSpec): ServiceSpec {
+  const known = singles.get(spec);
+  if (known) return known;
+  const single = { ...spec, replicas: 1 };
+  singles.set(spec, single);
+  return single;
 }

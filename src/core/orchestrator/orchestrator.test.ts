@@ -11,7 +11,7 @@ import { serviceSpecSchema } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import { apply } from './apply.ts';
 import type { RequestAnswer } from './changes.ts';
-import { type Command, decodeCommand, encodeCommand } from './commands.ts';
+import { decodeCommand } from './commands.ts';
 import { Orchestrator, type OrchestratorEffect, type OrchestratorInit, type OrchestratorInput } from './orchestrator.ts';
 import { UNSEEN_LOST_AFTER_MS } from './reconcile.ts';
 import { assertState, OrchestratorState } from './state.ts';
@@ -475,37 +475,6 @@ describe('the records of its decisions', () => {
     site.pass(6_000, first?.choice ?? '');
     expect(newest()).toMatchObject({ cause: 'replace', replaces: first?.instance, request: null });
     expect(site.core.state.decisions.verify('e1')).toMatchObject({ ok: true, problem: null });
-  });
-
-  it('come in rounds of a bounded size: what is left over is decided when the round is committed', () => {
-    const core = new Orchestrator(INIT);
-    const spec = serviceSpecSchema.parse({ runtime: 'process', command: ['web'], replicas: limits.replicas });
-    const names = ['a', 'b', 'c', 'd'];
-    const given: Command[] = [
-      { type: 'initialise', epoch: 'e1', name: 'site' },
-      ...names.map((name) => ({ type: 'request', request: { type: 'applyService', name, labels: {}, spec } }) as const),
-    ];
-    let index = 0;
-    let effects: readonly OrchestratorEffect[] = [];
-    const commit = (data: string, proposal?: number) => {
-      index += 1;
-      effects = core.step(1_000, { type: 'entryCommitted', index, data, proposal });
-    };
-    core.step(1_000, { type: 'logReady', leadership: { leads: false, term: 1, leader: 'another' } });
-    for (const command of given) commit(encodeCommand({ atMs: 1_000, command }));
-    effects = core.step(1_000, { type: 'logReady', leadership: { ...ALONE, term: 2 } });
-    const sizes: number[] = [];
-    for (;;) {
-      const round = effects.find((effect) => effect.type === 'propose');
-      if (!round) break;
-      const { command } = decodeCommand(round.data);
-      if (command.type !== 'decide') throw new Error('not a round of decisions');
-      sizes.push(command.decisions.length);
-      expect(command.by).toEqual({ term: 2, leader: 'site', votes: [] });
-      commit(round.data, round.proposal);
-    }
-    expect(sizes).toEqual([limits.replicas, limits.replicas, limits.replicas, limits.replicas]);
-    expect(core.state.instances.size).toBe(4 * limits.replicas);
   });
 
   it('show in a replay when an entry of the log was altered, checksum and all (D4)', () => {

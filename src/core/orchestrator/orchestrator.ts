@@ -34,12 +34,12 @@ import type { EventView, RefusalView } from '../model/views.ts';
 import { type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
 import { apply } from './apply.ts';
 import type { NewEvent, RequestAnswer } from './changes.ts';
-import { type Command, type Decision, decodeCommand, encodeCommand } from './commands.ts';
+import { type Command, type Decision, decodeCommand, encodeCommand, type LoggedCommand } from './commands.ts';
 import type { Hash } from './decision-chain.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { ParentEnd } from './parent-end.ts';
-import { Placer } from './placer.ts';
+import { type Found, Placer, type PlaceWish } from './placer.ts';
 import { reconcileService, UNSEEN_LOST_AFTER_MS, unseenAfterTakeoverMs } from './reconcile.ts';
 import { OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
@@ -126,7 +126,8 @@ export class Orchestrator {
   #snapshotLength = 0;
   #lengthSinceSnapshot = 0;
   #nextProposal = 1;
-  #deciding: number | null = null;
+  /** The round of decisions that is under way. */
+  #deciding: { readonly proposal: number; readonly logged: LoggedCommand } | null = null;
   #isInformed = false;
   /** When this replica lost the lead. */
   #ledUntilMs = 0;
@@ -135,6 +136,8 @@ export class Orchestrator {
   #tickets = new Map<number, number>();
   #upstreamProposals = new Set<number>();
   #dirty = new Set<string>();
+  /** Services that a round ended in the midst of, the first one first; all others come before. */
+  readonly #unfinished = new Set<string>();
   /** Services with an instance that found no place. */
   readonly #waiting = new Set<string>();
   #capacityGrew = false;
@@ -196,6 +199,11 @@ export class Orchestrator {
     return { index: this.#index, snapshotIndex: this.#snapshotIndex };
   }
 
+  /** For simulation and tests: that the placer knows what it should. */
+  assertPlacer(): void {
+    this.#placer.assertFresh();
+  }
+
   /** On demand: what this replica tells the others. */
   peerReport(nowMs: number): PeerReport {
     return this.#observed.peerReport(nowMs);
@@ -244,7 +252,9 @@ export class Orchestrator {
    */
   #noticeGap(nowMs: number): void {
     const gapMs = nowMs - this.#nowMs;
-    if (this.#nowMs !== 0 && (gapMs > GAP_MS || gapMs < 0)) this.#observed.forgive(gapMs);
+    if (this.#nowMs === 0 || (gapMs <= GAP_MS && gapMs >= 0)) return;
+    this.#observed.forgive(gapMs);
+    this.#placer.touchAll(nowMs);
   }
 
   #take(input: OrchestratorInput): void {
@@ -370,17 +380,20 @@ export class Orchestrator {
   #takeOver(votes: readonly string[]): void {
     const isComplete = [...this.#state.replicas.values()].every(({ name, role }) => role === 'learner' || votes.includes(name));
     this.#observed.takenOver(this.#peers, this.#lastGoneAtMs, isComplete);
+    this.#placer.touchAll(this.#nowMs);
   }
 
   #peersConnected(peers: ReadonlySet<string>): void {
     this.#observed.presume(this.#peers, this.#nowMs); // up to now
     for (const peer of this.#peers) if (!peers.has(peer)) this.#lastGoneAtMs = this.#nowMs;
     this.#peers = peers;
+    this.#placer.touchAll(this.#nowMs);
   }
 
   #peerTold(peer: string, report: PeerReport): void {
     const isNews = this.#observed.peerTold(peer, report, this.#nowMs, (name) => this.#state.members.has(name));
     if (!isNews) return;
+    this.#placer.touchAll(this.#nowMs);
     this.#capacityGrew = true;
     for (const { name } of report.children) {
       if (!this.#state.members.has(name)) continue;
@@ -397,13 +410,16 @@ export class Orchestrator {
     this.#placer = new Placer(this.#state, this.#observed, this.#init);
     this.#late.clear();
     this.#dirty.clear();
+    this.#unfinished.clear();
     this.#waiting.clear();
     this.#refusals.clear();
   }
 
   #entryCommitted(index: number, data: string, proposal: number | undefined): void {
     this.#index = index;
-    const applied = apply(this.#state, decodeCommand(data));
+    // A round of decisions is most of what there is to read; where it was made, it is at hand.
+    const ours = this.#deciding?.proposal === proposal ? this.#deciding : null;
+    const applied = apply(this.#state, ours?.logged ?? decodeCommand(data));
     if (proposal !== undefined) this.#proposalCommitted(proposal, applied.answer);
     // What is read back from the log at a start has happened long ago.
     if (this.#isReady) for (const event of applied.events) this.#happened(event);
@@ -414,6 +430,7 @@ export class Orchestrator {
     }
     for (const key of applied.removedServices) {
       this.#dirty.delete(key);
+      this.#unfinished.delete(key);
       this.#waiting.delete(key);
       this.#upward.touch(key);
       this.#changed('service', key);
@@ -421,6 +438,7 @@ export class Orchestrator {
     for (const key of applied.touched) this.#touch(key);
     for (const id of applied.touchedInstances) this.#changed('instance', id);
     for (const child of applied.told) this.#tell(child);
+    if (applied.roomGrew) this.#capacityGrew = true;
     if (applied.groupChanged) this.#groupChanged();
     for (const child of applied.changedMembers) {
       this.#upward.capacityChanged();
@@ -441,7 +459,7 @@ export class Orchestrator {
   }
 
   #proposalCommitted(proposal: number, answer: RequestAnswer | null): void {
-    if (proposal === this.#deciding) this.#deciding = null;
+    if (proposal === this.#deciding?.proposal) this.#deciding = null;
     this.#upstreamProposals.delete(proposal);
     const ticket = this.#tickets.get(proposal);
     if (ticket === undefined) return;
@@ -451,7 +469,7 @@ export class Orchestrator {
   }
 
   #proposalDropped(proposal: number, reason: string): void {
-    if (proposal === this.#deciding) {
+    if (proposal === this.#deciding?.proposal) {
       this.#deciding = null;
       this.#isHeldBack = true;
       for (const key of this.#state.services.keys()) this.#dirty.add(key);
@@ -568,7 +586,12 @@ export class Orchestrator {
     if (!this.#observed.reportReceived(link, message, this.#nowMs)) {
       link.session = null;
       this.#effects.push({ type: 'disconnectChild', child });
+      this.#changed('child', child);
       return;
+    }
+    if (link.version > known.version) {
+      this.#placer.touch(child);
+      this.#capacityGrew = true; // what it was given and could not take up is not held against it any more
     }
     // What it never had a trace of, it reports no end of: that it has taken up the wish is all there is to hear.
     if (link.version > known.version)
@@ -647,6 +670,7 @@ export class Orchestrator {
     this.#giveUpAnswers();
     if (!this.#leadership.leads && !this.#isOnDemand) return;
     this.#observed.presume(this.#peers, this.#nowMs);
+    this.#placer.touchAll(this.#nowMs);
     this.#isHeldBack = false;
     for (const [child, link] of this.#observed.links) {
       // A service may have less patience than it takes to be silent: from the first missed heartbeat on, ask each.
@@ -684,7 +708,8 @@ export class Orchestrator {
     if (this.#deciding !== null || this.#isHeldBack) return;
     const decisions = this.#nextDecisions();
     if (decisions.length === 0) return;
-    this.#deciding = this.#propose({ type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions });
+    const command: Command = { type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions };
+    this.#deciding = { proposal: this.#propose(command), logged: { atMs: this.#nowMs, command } };
   }
 
   /**
@@ -700,17 +725,19 @@ export class Orchestrator {
   }
 
   #nextDecisions(): Decision[] {
-    if (this.#dirty.size === 0 || this.#state.epoch === '') return [];
-    const dirty = this.#dirty;
+    if ((this.#dirty.size === 0 && this.#unfinished.size === 0) || this.#state.epoch === '') return [];
+    const turns = [...[...this.#dirty].filter((key) => !this.#unfinished.has(key)), ...this.#unfinished];
     this.#dirty = new Set();
     let number = this.#state.nextNumber;
     this.#placer.beginRound(this.#nowMs);
-    return [...dirty].reduce<Decision[]>((sofar, key) => {
+    const decisions: Decision[] = [];
+    for (const key of turns) {
       const service = this.#state.services.get(key);
-      if (!service) return sofar;
-      if (sofar.length >= limits.decisionsPerRound) {
+      if (!service) continue;
+      const decisionsMax = limits.decisionsPerRound - decisions.length;
+      if (decisionsMax <= 0) {
         this.#dirty.add(key); // its turn is when this round is committed
-        return sofar;
+        continue;
       }
       this.#waiting.delete(key);
       const steps = reconcileService(service, {
@@ -719,24 +746,29 @@ export class Orchestrator {
         nowMs: this.#nowMs,
         unseenLostAfterMs: this.#unseenLostAfterMs,
         nextNumber: () => number++,
-        findPlace: (spec, wish) => {
-          const found = this.#placer.findPlace(spec, wish);
-          if (found.ok) {
-            this.#refusals.delete(wish.instance);
-            return found.value;
-          }
-          this.#waiting.add(key);
-          if (this.#sameRefusals(found.error, this.#refusals.get(wish.instance))) return null;
-          this.#refusals.set(wish.instance, found.error);
-          this.#changed('instance', wish.instance);
-          this.#changed('service', key);
-          this.#upward.touch(key);
-          return null;
-        },
+        findPlace: (spec, wish) => this.#findPlace(key, spec, wish),
+        decisionsMax,
       });
-      sofar.push(...steps);
-      return sofar;
-    }, []);
+      if (steps.length >= decisionsMax) this.#unfinished.add(key);
+      else this.#unfinished.delete(key);
+      for (const step of steps) decisions.push(step);
+    }
+    return decisions;
+  }
+
+  #findPlace(service: string, spec: ServiceSpec, wish: PlaceWish): Found | null {
+    const found = this.#placer.findPlace(spec, wish);
+    if (found.ok) {
+      this.#refusals.delete(wish.instance);
+      return found.value;
+    }
+    this.#waiting.add(service);
+    if (this.#sameRefusals(found.error, this.#refusals.get(wish.instance))) return null;
+    this.#refusals.set(wish.instance, found.error);
+    this.#changed('instance', wish.instance);
+    this.#changed('service', service);
+    this.#upward.touch(service);
+    return null;
   }
 
   /** Many instances share one list of reasons, which has an item for each child: its text is made once. */
@@ -771,6 +803,7 @@ export class Orchestrator {
   }
 
   #changed(kind: 'service' | 'instance' | 'child', name: string): void {
+    if (kind === 'child') this.#placer.touch(name);
     this.#effects.push({ type: 'changed', kind, name });
   }
 

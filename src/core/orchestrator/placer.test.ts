@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../node/sha256.ts';
+import { must } from '../base/assert.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { Report } from '../model/messages.ts';
 import { PLACEMENT_POLICIES, serviceSpecSchema } from '../model/service.ts';
@@ -24,7 +25,7 @@ const step = fc.oneof(
       do: fc.constant('place' as const),
       service,
       count: fc.integer({ min: 1, max: 6 }),
-      commit: fc.boolean(),
+      committed: fc.constantFrom('as found', 'not at all', 'for another service'),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('stop' as const), at: fc.nat() }) },
@@ -36,6 +37,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cordon' as const), child, cordoned: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('link' as const), child, open: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), child }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'time' as const }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
@@ -81,7 +83,8 @@ class World {
   }
 
   #apply(command: Command): void {
-    apply(this.state, { atMs: 1, command });
+    const { told, changedMembers } = apply(this.state, { atMs: 1, command });
+    for (const name of [...told, ...changedMembers]) this.placer.touch(name);
   }
 
   #decide(...decisions: readonly Decision[]): void {
@@ -90,7 +93,9 @@ class World {
 
   take(step: Step): void {
     const instances = [...this.state.instances.values()];
-    if (step.do === 'place') this.#place(step.service, step.count, step.commit);
+    if (step.do === 'time') this.placer.touchAll(1);
+    if ('child' in step) this.placer.touch(step.child);
+    if (step.do === 'place') this.#place(step.service, step.count, step.committed);
     if (step.do === 'stop' || step.do === 'forget') {
       const instance = instances[step.at % Math.max(1, instances.length)]?.id;
       if (instance) this.#decide(step.do === 'stop' ? { do: 'stop', instance, leaving: 'scaling' } : { do: 'forget', instance });
@@ -122,34 +127,36 @@ class World {
   }
 
   /** A round, by both placers; the one that has seen all goes on, whether the round was committed or not. */
-  #place(service: string, count: number, commit: boolean): void {
+  #place(service: string, count: number, committed: string): void {
     const anew = new Placer(this.state, this.observed, { policy: this.#policy });
     const [seasoned, fresh] = [this.placer, anew].map((placer) => {
       placer.beginRound(1);
       return Array.from({ length: count }, (_, at) => {
         const record = this.state.services.get(service);
         const spec = record?.specs.get(1);
-        return spec && placer.findPlace(spec, { service, instance: `new-${at}`, target: null, avoid: null });
+        const instance = `${service}-${this.state.nextNumber + at}`;
+        return spec && placer.findPlace(spec, { service, instance, target: null, avoid: null });
       });
     });
     expect(seasoned).toEqual(fresh);
-    if (!commit) return;
+    if (committed === 'not at all') return;
     for (const found of seasoned ?? []) {
       const number = this.state.nextNumber;
-      if (found?.ok)
+      if (found)
         this.#decide({
           do: 'create',
           id: `${service}-${number}`,
           number,
-          service,
+          service: committed === 'as found' ? service : must(SERVICES.at(SERVICES.indexOf(service) - 1), 'another service'),
           generation: 1,
           replaces: null,
           target: null,
           avoid: null,
-          child: found.value.child,
-          seen: found.value.seen,
+          child: found.ok ? found.value.child : null,
+          seen: found.ok ? found.value.seen : undefined,
         });
     }
+    this.placer.assertFresh();
   }
 }
 

@@ -10,6 +10,7 @@
  *  R2. Per instance at most one successor is on its way.
  *  R3. With nothing to change, nothing is decided: running it again on its own outcome comes to rest.
  *  R4. A copy that comes back after it was replaced goes if its successor runs, and stays if it does not.
+ *  R5. A round that is full ends; what is left is decided on what is true when it is looked at again.
  */
 import { must } from '../base/assert.ts';
 import type { Seen } from '../model/decisions.ts';
@@ -57,6 +58,8 @@ export interface ReconcileContext {
   readonly findPlace: FindPlace;
   /** Hands out instance numbers, each once per round. */
   readonly nextNumber: () => number;
+  /** With so many decisions made, no further place is looked for: the service has to be looked at again. */
+  readonly decisionsMax: number;
 }
 
 export function reconcileService(service: ServiceRecord, context: ReconcileContext): Decision[] {
@@ -82,7 +85,6 @@ class Round {
   readonly #context: ReconcileContext;
   /** Instances that are wanted, as they will be after the decisions so far. */
   readonly #kept: InstanceRecord[];
-  readonly #keptById: ReadonlyMap<string, InstanceRecord>;
   readonly #lost = new Set<string>();
   readonly #unplaced = new Set<string>();
   readonly #stopped = new Set<string>();
@@ -96,7 +98,6 @@ class Round {
     this.#service = service;
     this.#context = context;
     this.#kept = context.state.instancesOf(service.key).filter((instance) => instance.leaving === null);
-    this.#keptById = new Map(this.#kept.map((instance) => [instance.id, instance]));
     for (const instance of this.#kept) {
       if (instance.lost) this.#lost.add(instance.id);
       if (instance.replaces !== null && this.#find(instance.replaces)) this.#successors.set(instance.replaces, instance);
@@ -120,11 +121,12 @@ class Round {
       if (instance.child === null) continue;
       const link = observed.links.get(instance.child);
       if (!link) continue;
+      // Between two heartbeats a child is not silent, however little patience a service has.
+      const heard = link.session !== null && !isSilent(link.lastHeardMs, nowMs);
+      if (heard && !instance.lost) continue;
       const kind = must(state.members.get(instance.child), 'child').record.kind;
       const lostAfterMs = state.specOf(instance).disconnect.lostAfter ?? LOST_AFTER_MS[kind];
       const patienceMs = link.seen ? lostAfterMs : Math.max(lostAfterMs, unseenLostAfterMs);
-      // Between two heartbeats a child is not silent, however little patience a service has.
-      const heard = link.session !== null && !isSilent(link.lastHeardMs, nowMs);
       const silent = !heard && nowMs - link.lastHeardMs > patienceMs;
       if (silent && !instance.lost) {
         this.decisions.push({ do: 'lose', instance: instance.id });
@@ -187,7 +189,7 @@ class Round {
       const givesUp = move !== null && (leftMs < 0 || leftMs > MOVE_PATIENCE_MS);
       if (givesUp) this.decisions.push({ do: 'giveUpMove', instance: instance.id });
       const moves = instance.child !== null && ((move !== null && !givesUp) || this.#isDraining(instance));
-      if (moves && !successor) this.#replace(instance, givesUp || move === null ? null : move.target);
+      if (moves && !successor && this.#hasRoom) this.#replace(instance, givesUp || move === null ? null : move.target);
       // Given up, or not draining any more: who was to go to another place and does not run yet is not needed. (An
       // update that waits makes a successor of its own, for any place.)
       const updates = instance.generation !== this.#service.generation && successor?.target === null && successor.avoid === null;
@@ -202,7 +204,7 @@ class Round {
     const wanted = this.#service.replicas;
     const counted = this.#kept.filter((instance) => this.#counts(instance));
     const have = counted.length;
-    for (let missing = wanted - have; missing > 0; missing--) this.#create(this.#lostWithoutSuccessor());
+    for (let missing = wanted - have; missing > 0 && this.#hasRoom; missing--) this.#create(this.#lostWithoutSuccessor());
     if (have <= wanted) return;
     for (const instance of this.#leastMissed(counted).slice(0, have - wanted)) {
       this.#stop(instance, 'scaling');
@@ -267,6 +269,7 @@ class Round {
       const successor = this.#successors.get(instance.id);
       if (successor && successor.generation !== generation) this.#stop(successor, 'surplus');
       if ((successor && successor.generation === generation) || this.#replacedNow.has(instance.id) || room <= 0) continue;
+      if (!this.#hasRoom) return;
       if (spec.update.order === 'stop-first') this.#stop(instance, 'updating');
       else this.#create(instance);
       room -= 1;
@@ -275,6 +278,7 @@ class Round {
 
   placeWaiting(): void {
     for (const instance of this.#kept) {
+      if (!this.#hasRoom) return;
       if (instance.child !== null || this.#stopped.has(instance.id) || this.#unplaced.has(instance.id)) continue;
       const found = this.#context.findPlace(this.#context.state.specOf(instance), {
         service: this.#service.key,
@@ -324,8 +328,14 @@ class Round {
     this.decisions.push({ do: 'stop', instance: instance.id, leaving });
   }
 
+  get #hasRoom(): boolean {
+    return this.decisions.length < this.#context.decisionsMax;
+  }
+
+  /** One of `#kept`. */
   #find(id: string): InstanceRecord | undefined {
-    return this.#keptById.get(id);
+    const found = this.#context.state.instances.get(id);
+    return found?.service === this.#service.key && found.leaving === null ? found : undefined;
   }
 
   #isProven(instance: InstanceRecord): boolean {

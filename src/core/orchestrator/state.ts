@@ -121,11 +121,11 @@ export class OrchestratorState {
 
   // Indexes, rebuilt on restore.
   readonly #moving = new Set<InstanceRecord>();
-  readonly #byService = new Map<string, Set<string>>();
+  readonly #byService = new Map<string, Set<InstanceRecord>>();
   /** Keys of services by what the user knows as one service: in a cluster, each of the parent's instances is a service of its own. */
   readonly #byUserService = new Map<string, Set<string>>();
   readonly #successors = new Map<string, Set<string>>();
-  readonly #byChild = new Map<string, Set<string>>();
+  readonly #byChild = new Map<string, Set<InstanceRecord>>();
 
   constructor(hash: Hash) {
     this.decisions = new DecisionChain(hash);
@@ -133,7 +133,7 @@ export class OrchestratorState {
 
   /** Instances of a service, oldest first. */
   instancesOf(serviceKey: string): InstanceRecord[] {
-    return [...(this.#byService.get(serviceKey) ?? [])].map((id) => must(this.instances.get(id), `instance ${id}`));
+    return [...(this.#byService.get(serviceKey) ?? [])];
   }
 
   /** Instances of all that the user knows as the same service: what `spread` spreads. */
@@ -145,7 +145,7 @@ export class OrchestratorState {
 
   /** Instances that a child was given and that are not forgotten yet. */
   instancesOn(child: string): InstanceRecord[] {
-    return [...(this.#byChild.get(child) ?? [])].map((id) => must(this.instances.get(id), `instance ${id}`));
+    return [...(this.#byChild.get(child) ?? [])];
   }
 
   /** Whether an instance that is to take this one's place is on its way or there. */
@@ -172,11 +172,11 @@ export class OrchestratorState {
   addInstance(instance: InstanceRecord): void {
     assert(!this.instances.has(instance.id), `instance ${instance.id} is there already`);
     this.instances.set(instance.id, instance);
-    addTo(this.#byService, instance.service, instance.id);
+    addTo(this.#byService, instance.service, instance);
     const service = this.services.get(instance.service);
     if (service) addTo(this.#byUserService, userService(service), service.key);
     if (instance.replaces !== null) addTo(this.#successors, instance.replaces, instance.id);
-    if (instance.child !== null) addTo(this.#byChild, instance.child, instance.id);
+    if (instance.child !== null) addTo(this.#byChild, instance.child, instance);
     if (instance.move !== null) this.#moving.add(instance);
   }
 
@@ -194,16 +194,16 @@ export class OrchestratorState {
 
   /** Gives an instance to a child, or takes it back (null). */
   assign(instance: InstanceRecord, child: string | null): void {
-    if (instance.child !== null) this.#byChild.get(instance.child)?.delete(instance.id);
+    if (instance.child !== null) this.#byChild.get(instance.child)?.delete(instance);
     instance.child = child;
-    if (child !== null) addTo(this.#byChild, child, instance.id);
+    if (child !== null) addTo(this.#byChild, child, instance);
   }
 
   removeInstance(instance: InstanceRecord): void {
     this.assign(instance, null);
     this.#moving.delete(instance);
     this.instances.delete(instance.id);
-    this.#byService.get(instance.service)?.delete(instance.id);
+    this.#byService.get(instance.service)?.delete(instance);
     this.#successors.delete(instance.id);
     if (instance.replaces !== null) this.#successors.get(instance.replaces)?.delete(instance.id);
   }
@@ -289,10 +289,10 @@ export function userService(service: ServiceRecord): string {
   return `${service.owner}/${service.service}`;
 }
 
-function addTo(index: Map<string, Set<string>>, key: string, id: string): void {
-  const ids = index.get(key);
-  if (ids) ids.add(id);
-  else index.set(key, new Set([id]));
+function addTo<T>(index: Map<string, Set<T>>, key: string, one: T): void {
+  const all = index.get(key);
+  if (all) all.add(one);
+  else index.set(key, new Set([one]));
 }
 
 /** Checks S1 to S5; for simulation and tests. */
@@ -304,6 +304,7 @@ export function assertState(state: OrchestratorState): void {
     assert(state.moving.has(instance) === (instance.move !== null), `S5: move of ${instance.id}`);
     if (instance.child === null) continue;
     const member = must(state.members.get(instance.child), `S2: child of ${instance.id}`);
+    assert(state.instancesOn(instance.child).includes(instance), `S2: ${instance.id} in the index of ${instance.child}`);
     assert(instance.since > 0 && instance.since <= member.version, `S3: since of ${instance.id}`);
   }
 }

@@ -247,7 +247,7 @@ describe('a ranking', () => {
           const now = new Map(all.map(({ candidate }) => [candidate.name, candidate]));
           const counts = new Map(all.map(({ candidate }) => [candidate.name, candidate.instancesOfService]));
           const ranked = (candidate: Candidate) => (own ? candidate : { ...candidate, instancesOfService: 0 });
-          const ranking = new Ranking(demandOf({ ...wanted, exclude: new Map() }), policy, [...now.values()].map(ranked));
+          const ranking = Ranking.of(demandOf({ ...wanted, exclude: new Map() }), policy, [...now.values()].map(ranked));
           const take = (candidate: Candidate) => {
             now.set(candidate.name, candidate);
             counts.set(candidate.name, candidate.instancesOfService);

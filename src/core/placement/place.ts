@@ -19,7 +19,7 @@ import type { PlacementPolicyName } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import { explainer, type Refusal } from './explain.ts';
 import { type Fit, fitOf } from './filter.ts';
-import { Heap } from './heap.ts';
+import { Heap, type HeapItem } from './heap.ts';
 import { POLICIES, type Policy } from './policies.ts';
 import { type Candidate, type Demand, demandOf, type Requirement } from './requirement.ts';
 import { rejectionOf, seenCandidate } from './seen.ts';
@@ -127,7 +127,7 @@ export function refusalsOf(demand: Demand, candidates: readonly Candidate[]): Re
 }
 
 /** A candidate that passed the filter, with its score. */
-export interface Scored {
+export interface Scored extends HeapItem {
   readonly candidate: Candidate;
   readonly fit: Fit;
   readonly score: number;
@@ -156,7 +156,7 @@ export function contend(demand: Demand, candidate: Candidate, policy: Policy): S
   const { summary, instancesOfService } = candidate;
   const score = policy.score(demand, { summary, groups: fit.groups, instancesOfService });
   assert(Number.isFinite(score), 'a score is a number');
-  return { candidate, fit, score, tieHash: -1 };
+  return { candidate, fit, score, tieHash: -1, at: -1 };
 }
 
 export function before(demand: Demand, policy: Policy, a: Scored, b: Scored): boolean {

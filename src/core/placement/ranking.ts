@@ -5,7 +5,7 @@
  * Invariants:
  *  K1. The best of a ranking is whom `place` would choose for the same demand among the same candidates.
  *  K2. What was seen is what `place` would say: the same best few, the same counts of the others.
- *  K3. An item of the heap counts only while it is its candidate's latest; older ones are dropped when they surface.
+ *  K3. The heap holds whoever fits, each once.
  */
 import { must } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -18,9 +18,6 @@ import { before, contend, type Scored } from './place.ts';
 import { POLICIES } from './policies.ts';
 import type { Candidate, Demand } from './requirement.ts';
 import { rejectionOf, seenCandidate } from './seen.ts';
-
-/** A heap of which more than this many times its candidates is stale is built anew. */
-const STALE_FACTOR = 2;
 
 const NONE: ReadonlyMap<string, number> = new Map();
 const NOBODY: ReadonlyMap<string, string> = new Map();
@@ -44,39 +41,56 @@ export class Ranking {
   readonly #demand: Demand;
   readonly #policy: PlacementPolicyName;
   /** Everyone: with a score, or with why not. */
-  readonly #entries = new Map<string, Scored | Rejection>();
+  readonly #entries: Map<string, Scored | Rejection>;
   readonly #rejected: Partial<Record<Rejection, number>> = {};
-  #fitting = 0;
-  #heap: Heap<Scored>;
+  readonly #heap: Heap<Scored>;
 
   /** `demand` excludes nobody: that is for the wishes. */
-  constructor(demand: Demand, policy: PlacementPolicyName, candidates: Iterable<Candidate>) {
+  static of(demand: Demand, policy: PlacementPolicyName, candidates: Iterable<Candidate>): Ranking {
+    const entries = new Map<string, Scored | Rejection>();
+    for (const candidate of candidates) entries.set(candidate.name, judge(demand, policy, candidate));
+    return new Ranking(demand, policy, entries);
+  }
+
+  /** Takes over `entries`. */
+  private constructor(demand: Demand, policy: PlacementPolicyName, entries: Map<string, Scored | Rejection>) {
     this.#demand = demand;
     this.#policy = policy;
+    this.#entries = entries;
     const scored: Scored[] = [];
-    for (const candidate of candidates) {
-      const entry = this.#judge(candidate);
-      if (typeof entry !== 'string') scored.push(entry);
-    }
-    this.#heap = this.#heapOf(scored);
+    for (const entry of entries.values())
+      if (typeof entry === 'string') this.#countRejected(entry, 1);
+      else scored.push(entry);
+    this.#heap = new Heap(scored, (a, b) => before(demand, POLICIES[policy], a, b));
+  }
+
+  /** One that knows the same, and goes its own way from here on. */
+  fork(): Ranking {
+    const entries = new Map<string, Scored | Rejection>();
+    for (const [name, entry] of this.#entries) entries.set(name, typeof entry === 'string' ? entry : { ...entry });
+    return new Ranking(this.#demand, this.#policy, entries);
   }
 
   /** The candidate is new, or something about it has changed. */
   update(candidate: Candidate): void {
-    this.remove(candidate.name);
-    const entry = this.#judge(candidate);
-    if (typeof entry === 'string') return;
-    this.#heap.push(entry);
-    if (this.#heap.size > STALE_FACTOR * this.#entries.size + limits.decisionCandidates)
-      this.#heap = this.#heapOf([...this.#entries.values()].filter((each) => typeof each !== 'string'));
+    const { name } = candidate;
+    const known = this.#entries.get(name);
+    const entry = judge(this.#demand, this.#policy, candidate);
+    this.#entries.set(name, entry);
+    if (typeof known === 'string') this.#countRejected(known, -1);
+    if (typeof entry === 'string') this.#countRejected(entry, 1);
+    const [was, is] = [scoredOf(known), scoredOf(entry)];
+    if (was && is) this.#heap.replace(was, is);
+    else if (was) this.#heap.remove(was);
+    else if (is) this.#heap.push(is);
   }
 
   remove(name: string): void {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     this.#entries.delete(name);
-    if (typeof entry === 'string') this.#rejected[entry] = (this.#rejected[entry] ?? 0) - 1;
-    else this.#fitting -= 1;
+    if (typeof entry === 'string') this.#countRejected(entry, -1);
+    else this.#heap.remove(entry);
   }
 
   /** Whom to choose; null when nobody can take it. */
@@ -88,7 +102,7 @@ export class Ranking {
     const seen: Seen = {
       policy: this.#policy,
       candidates: listed.map(({ candidate, score }) => seenCandidate(this.#demand, candidate, score)),
-      others: this.#fitting - this.#fittingOf(exclude) - listed.length,
+      others: this.#heap.size - this.#fittingOf(exclude) - listed.length,
       rejected,
     };
     const { candidate, fit } = first;
@@ -99,16 +113,12 @@ export class Ranking {
   /** The best few. Those of `counts` score otherwise than the heap knows, and are judged one by one. */
   #top(counts: ReadonlyMap<string, number>, exclude: ReadonlyMap<string, string>): Scored[] {
     const found: Scored[] = [];
-    const put: Scored[] = [];
-    while (found.length < limits.decisionCandidates) {
-      const item = this.#heap.pop();
-      if (!item) break;
+    for (const item of this.#heap.inOrder()) {
       const { name } = item.candidate;
-      if (this.#entries.get(name) !== item) continue; // K3
-      put.push(item);
-      if (!counts.has(name) && !exclude.has(name)) found.push(item);
+      if (counts.has(name) || exclude.has(name)) continue;
+      found.push(item);
+      if (found.length === limits.decisionCandidates) break;
     }
-    for (const item of put) this.#heap.push(item);
     if (counts.size === 0) return found;
     const policy = POLICIES[this.#policy];
     for (const [name, instancesOfService] of counts) {
@@ -140,16 +150,15 @@ export class Ranking {
     return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
   }
 
-  #judge(candidate: Candidate): Scored | Rejection {
-    const entry = contend(this.#demand, candidate, POLICIES[this.#policy]) ?? rejectionOf(this.#demand, candidate);
-    this.#entries.set(candidate.name, entry);
-    if (typeof entry === 'string') this.#rejected[entry] = (this.#rejected[entry] ?? 0) + 1;
-    else this.#fitting += 1;
-    return entry;
+  #countRejected(reason: Rejection, change: 1 | -1): void {
+    this.#rejected[reason] = (this.#rejected[reason] ?? 0) + change;
   }
+}
 
-  #heapOf(scored: Scored[]): Heap<Scored> {
-    const policy = POLICIES[this.#policy];
-    return new Heap(scored, (a, b) => before(this.#demand, policy, a, b));
-  }
+function judge(demand: Demand, policy: PlacementPolicyName, candidate: Candidate): Scored | Rejection {
+  return contend(demand, candidate, POLICIES[policy]) ?? rejectionOf(demand, candidate);
+}
+
+function scoredOf(entry: Scored | Rejection | undefined): Scored | null {
+  return entry === undefined || typeof entry === 'string' ? null : entry;
 }

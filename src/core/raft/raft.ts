@@ -214,8 +214,11 @@ export class Raft {
     if (this.#role === 'leader') this.#lead();
     this.#hearing.speaks(this.#role !== 'follower', nowMs);
     this.#tellPeers();
+    // Whoever applies what is delivered takes its time, and a leader waits for the word that what it sent is written: that
+    // is the next input.
+    const hasEntries = this.#unsaved.length > 0;
     this.#save();
-    this.#deliver();
+    if (!hasEntries) this.#deliver();
     const effects = this.#effects;
     this.#effects = [];
     return effects;

@@ -16,6 +16,7 @@ import { type Command, decodeCommand } from '../../core/orchestrator/commands.ts
 import { assertState, OrchestratorState } from '../../core/orchestrator/state.ts';
 import { sha256 } from '../../node/sha256.ts';
 import type { LogEntry } from '../../ports/log.ts';
+import { EVENTS_PER_PLACER_CHECK } from '../checkers.ts';
 import { SimulationFailure } from '../failure.ts';
 import type { Host } from '../runtime.ts';
 import type { Trace } from '../trace.ts';
@@ -47,6 +48,7 @@ export class GroupCheckers {
   readonly #takenBack = new Map<string, number>();
   readonly #givenUp = new Set<string>();
   readonly #processes = new Map<ReplicaProcess, number>();
+  #events = 0;
 
   constructor(trace: Trace, hosts: () => readonly Host[]) {
     this.#trace = trace;
@@ -155,12 +157,14 @@ export class GroupCheckers {
 
   /** G1 and G2, of what has moved. */
   afterEvent(): void {
+    this.#events += 1;
     for (const [process, checkedIndex] of this.#processes) {
       if (!process.life.alive) {
         this.#processes.delete(process);
         continue;
       }
       const { core } = process.driver;
+      if (this.#events % EVENTS_PER_PLACER_CHECK === 0) core.assertPlacer();
       const { index } = core.logPosition;
       if (index === checkedIndex) continue;
       this.#processes.set(process, index);
