@@ -86,7 +86,7 @@ async function goOnAlone(
     former: at.membership.map((replica) => replica.name),
   };
   const data = new TextEncoder().encode(encodeCommand({ atMs: at.nowMs, command }));
-  await storage.persist({ term, votedFor: id }, [
+  await storage.persist({ ...hard, term, votedFor: id }, [
     { index: at.lastIndex + 1, term, kind: 'membership', data: encodeMembership([{ ...own, role: 'voter' }]) },
     { index: at.lastIndex + 2, term, kind: 'data', data },
   ]);

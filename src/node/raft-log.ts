@@ -120,8 +120,8 @@ export class RaftLog implements Log {
       await leads;
       return;
     }
+    this.#take({ type: 'timePassed' }); // delivers what is known to be committed
     this.#tellLeadership();
-    this.#take({ type: 'timePassed' });
   }
 
   propose(proposal: number, data: Uint8Array): void {

@@ -16,8 +16,8 @@ import type { RaftEntry, SnapshotHead } from '../core/raft/messages.ts';
 export interface RaftStorage {
   /** Rejects with a CodedError: locked, newer format, corrupt, read-only. */
   load(): Promise<RestoredReplica>;
-  /** The hard state when it is not null, then entries in place of everything from the first one's index on. Rejects with a CodedError; nothing may follow then. */
-  persist(hard: HardState | null, entries: readonly RaftEntry[]): Promise<void>;
+  /** The hard state, then entries in place of everything from the first one's index on. Rejects with a CodedError; nothing may follow then. */
+  persist(hard: HardState, entries: readonly RaftEntry[]): Promise<void>;
   /** Entries for a follower that is behind, up to `bytes`, at least one. */
   readEntries(fromIndex: number, toIndex: number, bytes: number): Promise<readonly RaftEntry[]>;
   /** A snapshot of the own state machine becomes the current one; entries before `keepFromIndex`, at most `head.index + 1`, go. Nothing happens when the current one reaches as far. */

@@ -5,6 +5,8 @@ import type { RestoredReplica } from '../../src/core/raft/contract.ts';
 import type { RaftEntry, SnapshotHead } from '../../src/core/raft/messages.ts';
 import type { RaftStorage } from '../../src/ports/raft-storage.ts';
 
+const TERM_9 = { term: 9, votedFor: null, commit: 0 };
+
 export interface StoragePlace {
   storage(): RaftStorage;
   remove(): Promise<void>;
@@ -39,25 +41,25 @@ export function describeRaftStorage(name: string, createPlace: () => Promise<Sto
     });
 
     it('is empty when it is new, and locked while it is loaded', async () => {
-      expect(found).toEqual({ hard: { term: 0, votedFor: null }, snapshot: null, entries: [] });
+      expect(found).toEqual({ hard: { term: 0, votedFor: null, commit: 0 }, snapshot: null, entries: [] });
       await expect(place.storage().load()).rejects.toMatchObject({ code: 'data_dir_locked' });
     });
 
-    it('keeps term, vote and entries, and replaces what follows in the order of the calls (T1)', async () => {
+    it('keeps term, vote, commit and entries, and replaces what follows in the order of the calls (T1)', async () => {
       const writes = [
-        storage.persist({ term: 1, votedFor: 'a' }, entries(1, 9)),
-        storage.persist({ term: 2, votedFor: null }, [entry(4, 2)]),
-        storage.persist(null, [{ ...entry(5, 2, ''), kind: 'blank' }]),
+        storage.persist({ term: 1, votedFor: 'a', commit: 0 }, entries(1, 9)),
+        storage.persist({ term: 2, votedFor: null, commit: 3 }, [entry(4, 2)]),
+        storage.persist({ term: 2, votedFor: null, commit: 4 }, [{ ...entry(5, 2, ''), kind: 'blank' }]),
       ];
       await Promise.all(writes);
       await restart();
-      expect(found.hard).toEqual({ term: 2, votedFor: null });
+      expect(found.hard).toEqual({ term: 2, votedFor: null, commit: 4 });
       expect(names(found.entries)).toEqual([...names(entries(1, 3)), '4 2 4', '5 2 ']);
       expect(found.entries.at(-1)?.kind).toBe('blank');
     });
 
     it('takes a snapshot and keeps a tail before its end (T2)', async () => {
-      await storage.persist({ term: 9, votedFor: null }, entries(1, 10));
+      await storage.persist(TERM_9, entries(1, 10));
       const content = Buffer.alloc(2 * limits.snapshotPieceBytes + 1, 'x');
       await storage.takeSnapshot(headAt(8, content.length), content, 6);
       await restart();
@@ -70,14 +72,14 @@ export function describeRaftStorage(name: string, createPlace: () => Promise<Sto
     });
 
     it('adopts a snapshot in place of all entries, and forgets an unfinished one', async () => {
-      await storage.persist({ term: 9, votedFor: null }, entries(1, 10));
+      await storage.persist(TERM_9, entries(1, 10));
       await storage.keepPiece(headAt(20, 4), 0, Buffer.from('left'));
       await restart();
       expect(found.snapshot).toBeNull();
       expect(found.entries).toHaveLength(10);
       await storage.keepPiece(headAt(30, 4), 0, Buffer.from('good'));
       const adopted = storage.adoptSnapshot(headAt(30, 4));
-      await storage.persist(null, [entry(31, 3)]);
+      await storage.persist(TERM_9, [entry(31, 3)]);
       expect(Buffer.from(await adopted).toString()).toBe('good');
       await restart();
       expect(found.snapshot?.index).toBe(30);
@@ -86,7 +88,7 @@ export function describeRaftStorage(name: string, createPlace: () => Promise<Sto
 
     it('takes nothing after it was closed', async () => {
       await storage.close();
-      await expect(storage.persist(null, [entry(1)])).rejects.toMatchObject({ code: 'unavailable' });
+      await expect(storage.persist(TERM_9, [entry(1)])).rejects.toMatchObject({ code: 'unavailable' });
     });
   });
 }

@@ -160,6 +160,14 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     run: 'misfortunes',
     caught: /L1/,
   },
+  'remembers as committed what is only written': {
+    rule: 'what is written down as committed is',
+    file: raft,
+    find: 'const hard = { ...this.#hard, commit: this.#commit };',
+    replace: 'const hard = { ...this.#hard, commit: this.#log.lastIndex };',
+    run: 'misfortunes',
+    caught: /state machine safety|leader completeness|F4|L1|committed/,
+  },
   'throws away what follows a late snapshot': {
     rule: 'what follows a snapshot that agrees is kept (section 7)',
     file: raft,

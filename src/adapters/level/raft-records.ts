@@ -24,7 +24,12 @@ export type RaftSnapshotRecord =
   | Readonly<z.output<typeof snapshotSchema>>
   | (SnapshotHead & { slot: number; firstIndex: number });
 
-const hardSchema = z.strictObject({ term: z.int().check(z.minimum(0)), votedFor: z.nullable(z.string()) });
+const hardSchema = z.strictObject({
+  term: z.int().check(z.minimum(0)),
+  votedFor: z.nullable(z.string()),
+  /** Older versions did not write it. */
+  commit: z._default(z.int().check(z.minimum(0)), 0),
+});
 
 export function sealEntry(key: Buffer, { kind, term, data }: RaftEntry): Buffer {
   const header = Buffer.allocUnsafe(HEADER_BYTES);
@@ -54,7 +59,7 @@ async function readJson<T>(database: LogDatabase, key: Buffer, what: string, sch
 }
 
 export async function readHard(database: LogDatabase): Promise<HardState> {
-  return (await readJson(database, HARD_KEY, 'term', hardSchema)) ?? { term: 0, votedFor: null };
+  return (await readJson(database, HARD_KEY, 'term', hardSchema)) ?? { term: 0, votedFor: null, commit: 0 };
 }
 
 export function readRaftSnapshot(database: LogDatabase): Promise<RaftSnapshotRecord | null> {

@@ -58,9 +58,9 @@ export class LevelRaftStorage implements RaftStorage {
     }
   }
 
-  persist(hard: HardState | null, entries: readonly RaftEntry[]): Promise<void> {
-    const operations: Operation[] = [];
-    if (hard) operations.push({ type: 'put', key: HARD_KEY, value: seal(HARD_KEY, Buffer.from(JSON.stringify(hard))) });
+  persist(hard: HardState, entries: readonly RaftEntry[]): Promise<void> {
+    const value = seal(HARD_KEY, Buffer.from(JSON.stringify(hard)));
+    const operations: Operation[] = [{ type: 'put', key: HARD_KEY, value }];
     const [first] = entries;
     if (first) {
       assert(first.index >= this.#firstIndex && first.index <= this.#lastIndex + 1, `entry ${first.index} has no gap before`);

@@ -24,7 +24,12 @@ interface StoredRaftSnapshot {
   readonly content: Uint8Array;
 }
 
-export const NO_RAFT: RaftContent = { hard: sealHard({ term: 0, votedFor: null }), snapshot: null, firstIndex: 1, entries: [] };
+export const NO_RAFT: RaftContent = {
+  hard: sealHard({ term: 0, votedFor: null, commit: 0 }),
+  snapshot: null,
+  firstIndex: 1,
+  entries: [],
+};
 
 export function sealHard(value: HardState): Sealed<HardState> {
   return { value, checksum: sumOfHard(value) };
@@ -81,8 +86,8 @@ function sumOfEntry({ index, term, kind, data }: RaftEntry): number {
   return crc32(data, crc32(`${index} ${term} ${kind}`));
 }
 
-function sumOfHard({ term, votedFor }: HardState): number {
-  return crc32(`${term} ${votedFor}`);
+function sumOfHard({ term, votedFor, commit }: HardState): number {
+  return crc32(`${term} ${votedFor} ${commit}`);
 }
 
 function sumOfSnapshot({ head, content }: StoredRaftSnapshot): number {

@@ -53,8 +53,7 @@ export class MemoryRaftStorage implements RaftStorage {
     });
   }
 
-  persist(hard: HardState | null, entries: readonly RaftEntry[]): Promise<void> {
-    if (hard === null && entries.length === 0) return Promise.resolve();
+  persist(hard: HardState, entries: readonly RaftEntry[]): Promise<void> {
     const stored = entries.map(sealEntry);
     const [first] = entries;
     if (first) {
@@ -62,7 +61,7 @@ export class MemoryRaftStorage implements RaftStorage {
       this.#lastIndex = first.index + entries.length - 1;
     }
     return this.#write((content) => {
-      if (hard) content.hard = sealHard(hard);
+      content.hard = sealHard(hard);
       if (first) content.entries = [...content.entries.slice(0, first.index - content.firstIndex), ...stored];
     });
   }

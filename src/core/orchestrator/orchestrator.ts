@@ -190,7 +190,7 @@ export class Orchestrator {
     return this.#peers.has(pausedUnder) ? pausedUnder : null;
   }
 
-  /** Whether a leader was known since the start: before, a replica has what its last snapshot says, and no more. */
+  /** Whether a leader was known since the start: before, a replica may lack the last of what was committed. */
   get isInformed(): boolean {
     return this.#isInformed;
   }

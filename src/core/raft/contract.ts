@@ -5,9 +5,17 @@ import type { Membership, Replica, ReplicaId } from './membership.ts';
 import type { RaftEntry, RaftMessage, SnapshotHead } from './messages.ts';
 
 /** What must not be forgotten: durable before a message that depends on it. */
-export interface HardState {
+export interface Ballot {
   readonly term: number;
   readonly votedFor: ReplicaId | null;
+}
+
+export interface HardState extends Ballot {
+  /**
+   * What was known to be committed when it was written; more may be. Not what safety needs, and no write of its own: with
+   * it a replica that starts without a quorum knows all but the last of what it knew, and not its last snapshot alone.
+   */
+  readonly commit: number;
 }
 
 /** What a storage gave back at the start. `entries` follow the snapshot without gaps. */
@@ -55,7 +63,7 @@ export type RaftEffect =
   | {
       readonly type: 'persist';
       readonly write: number;
-      readonly hard: HardState | null;
+      readonly hard: HardState;
       readonly entries: readonly RaftEntry[];
     }
   /** Hand to the link at once (`after` 0), or when the write with that number is durable. */

@@ -19,7 +19,7 @@
 import { assert, must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import type { Random } from '../base/prng.ts';
-import type { GrantedVote, HardState, MembershipChange, RaftEffect, RaftInit, RaftInput, RestoredReplica } from './contract.ts';
+import type { Ballot, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput, RestoredReplica } from './contract.ts';
 import { EntryLog } from './entry-log.ts';
 import { Hearing } from './hearing.ts';
 import {
@@ -79,7 +79,7 @@ export class Raft {
   #peersVersion: number;
   #snapshot: SnapshotHead | null;
 
-  #hard: HardState;
+  #hard: Ballot;
   #role: Role = 'follower';
   #leader: ReplicaId | null = null;
   /** The term whose leader has said its last word. */
@@ -136,7 +136,8 @@ export class Raft {
     for (const { kind, index, data } of after) if (kind === 'membership') this.#memberships.add(index, decodeMembership(data));
     this.#snapshot = snapshot;
     this.#hard = hard;
-    this.#commit = this.#delivered = snapshot?.index ?? 0;
+    this.#delivered = base;
+    this.#commit = Math.max(base, Math.min(hard.commit, this.#log.lastIndex));
     this.#peers = this.#memberships.since(this.#commit);
     this.#peersVersion = this.#memberships.committedAt(this.#commit);
     this.#durable = this.#log.lastIndex;
@@ -272,12 +273,13 @@ export class Raft {
 
   // ---- what is durable, and what is delivered
 
-  /** One write a step: the hard state, then the entries. */
+  /** One write a step: the hard state, then the entries. That something is committed is no reason to write. */
   #save(): void {
     if (!this.#isHardUnsaved && this.#unsaved.length === 0) return;
     const write = ++this.#lastWrite;
     this.#writes.push({ write, lastIndex: this.#unsaved.at(-1)?.index ?? 0 });
-    const persist: RaftEffect = { type: 'persist', write, hard: this.#isHardUnsaved ? this.#hard : null, entries: this.#unsaved };
+    const hard = { ...this.#hard, commit: this.#commit };
+    const persist: RaftEffect = { type: 'persist', write, hard, entries: this.#unsaved };
     if (this.#isHardUnsaved) this.#hardWrite = write;
     this.#isHardUnsaved = false;
     this.#unsaved = [];

@@ -23,10 +23,10 @@ const APPEND = {
 } as const;
 const entry = (index: number): RaftEntry => ({ index, term: 1, kind: 'data', data: Uint8Array.of(index) });
 
-/** Replica b, with five entries of term 1 on its disk, of which it does not know that they are committed. */
-function follower(leadership: RaftInit['leadership'] = 'standing') {
+/** Replica b, with five entries of term 1 on its disk, of which it knows that `commit` are committed. */
+function follower(leadership: RaftInit['leadership'] = 'standing', commit = 0) {
   const times = { electionTimeoutMinMs: 100, electionTimeoutMaxMs: 1_000, quietMs: 200 };
-  const hard = { term: 1, votedFor: 'a' };
+  const hard = { term: 1, votedFor: 'a', commit };
   const entries = [1, 2, 3, 4, 5].map(entry);
   const raft = new Raft(
     { id: 'b', membership: MEMBERSHIP, leadership, ...times },
@@ -38,14 +38,25 @@ function follower(leadership: RaftInit['leadership'] = 'standing') {
     nowMs += 10;
     return raft.step(nowMs, input);
   };
-  step({ type: 'timePassed' });
+  const first = step({ type: 'timePassed' });
   return {
     raft,
+    first,
     step,
     now: () => nowMs,
     received: (message: RaftMessage) => step({ type: 'messageReceived', from: 'a', message }),
   };
 }
+
+it('knows when it starts what it knew to be committed, and writes that with what there is to write', () => {
+  const { first, received } = follower('standing', 3);
+  const delivered = first.flatMap((effect) => (effect.type === 'committed' ? effect.entries.map(({ index }) => index) : []));
+  expect(delivered).toEqual([1, 2, 3]);
+  const told = received({ ...APPEND, term: 1, previousIndex: 5, entries: [], commit: 5 });
+  expect(told.map(({ type }) => type)).not.toContain('persist');
+  const [written] = received({ ...APPEND, term: 1, previousIndex: 5, entries: [entry(6)], commit: 5 });
+  expect(written).toMatchObject({ type: 'persist', hard: { term: 1, votedFor: 'a', commit: 5 } });
+});
 
 it('keeps what it has agreed to when a snapshot of less comes in (section 7)', () => {
   const { raft, received } = follower();

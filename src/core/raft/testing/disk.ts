@@ -38,7 +38,7 @@ export class DamagedDisk extends Error {
 }
 
 export class Disk {
-  hard: HardState = { term: 0, votedFor: null };
+  hard: HardState = { term: 0, votedFor: null, commit: 0 };
   snapshot: StoredSnapshot | null = null;
   #firstIndex = 1;
   #entries: Sealed<RaftEntry>[] = [];
@@ -160,7 +160,7 @@ function sumOfChange({ hard, entries, piece, adopt, snapshot }: Change): number 
   const mix = (number: number): void => {
     sum = Math.imul(sum ^ number, 0x01000193);
   };
-  if (hard) for (const character of `${hard.term} ${hard.votedFor}`) mix(character.charCodeAt(0));
+  if (hard) for (const character of `${hard.term} ${hard.votedFor} ${hard.commit}`) mix(character.charCodeAt(0));
   for (const entry of entries ?? []) mix(sumOf(entry));
   for (const byte of piece?.data ?? []) mix(byte);
   mix(adopt?.index ?? 0);
@@ -175,5 +175,5 @@ function damaged(change: Change, random: Random): Change | null {
   if (entries && last) return { ...change, entries: [...entries.slice(0, -1), { ...last, data: flipped(last.data, random) }] };
   if (piece) return { ...change, piece: { ...piece, data: flipped(piece.data, random) } };
   if (snapshot) return { ...change, snapshot: { ...snapshot, content: flipped(snapshot.content, random) } };
-  return hard ? { ...change, hard: { term: hard.term, votedFor: `${hard.votedFor}?` } } : null;
+  return hard ? { ...change, hard: { ...hard, votedFor: `${hard.votedFor}?` } } : null;
 }

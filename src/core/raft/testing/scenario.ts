@@ -171,7 +171,7 @@ export class Scenario {
   }
 
   #add(id: ReplicaId, membership: Membership): void {
-    const hard = { term: 0, votedFor: null };
+    const hard = { term: 0, votedFor: null, commit: 0 };
     const member = { id, membership, raft: null, hard, entries: [], snapshot: null, isHeld: false, unwritten: [], unsent: [] };
     this.#members.set(id, member);
     this.#start(member);
@@ -226,7 +226,7 @@ export class Scenario {
 
   #write(member: Member): void {
     for (let write = member.unwritten.shift(); write; write = member.unwritten.shift()) {
-      member.hard = write.hard ?? member.hard;
+      member.hard = write.hard;
       const first = write.entries[0]?.index ?? Number.POSITIVE_INFINITY;
       member.entries = [...member.entries.filter(({ index }) => index < first), ...write.entries];
       this.#durable(member, write.write);
