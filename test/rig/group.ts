@@ -1,5 +1,5 @@
 /** An orchestrator of several replicas, all of them real processes and workers too: `root`, which was first, and whoever joins. */
-import type { GroupView, ReplicaRole } from '../../src/core/model/replicas.ts';
+import type { GroupView, Leadership, ReplicaRole } from '../../src/core/model/replicas.ts';
 import type { InstanceView } from '../../src/core/model/views.ts';
 import { type Deployment, type DeploymentOptions, type ProcessSpec, startDeployment } from './deployment.ts';
 import { ReplicaClient } from './replica-client.ts';
@@ -88,7 +88,7 @@ export class Group {
     return this.replica(name).group();
   }
 
-  /** The name of the one that says of itself that it leads; never `not`. */
+  /** The name of the one that says of itself that it leads, or, on demand, of one that knows that nobody has to; never `not`. */
   leader(not = ''): Promise<string> {
     return this.site.until('a replica leads', () => this.#leaderNow(not), SETTLED_MS);
   }
@@ -96,8 +96,8 @@ export class Group {
   async #leaderNow(not: string): Promise<string | null> {
     for (const name of this.running) {
       if (name === not || this.site.node(name).isFrozen) continue;
-      const { replicas } = await this.view(name);
-      if (replicas.some(({ self, leads }) => self && leads)) return name;
+      const { replicas, paused } = await this.view(name);
+      if (paused || replicas.some(({ self, leads }) => self && leads)) return name;
     }
     return null;
   }
@@ -130,8 +130,9 @@ export class Group {
     );
   }
 
-  writers(count: number): Writers {
-    return new Writers(() => this.running.map((name) => this.replica(name)), `round-${++this.#rounds}`, count);
+  writers(count: number, leadership: Leadership = 'standing'): Writers {
+    const running = () => this.running.map((name) => this.replica(name));
+    return new Writers(running, `round-${++this.#rounds}`, count, leadership === 'on-demand');
   }
 
   /** This one and no other. */
