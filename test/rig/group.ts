@@ -162,11 +162,12 @@ export class Group {
   /** Ends the writing; resolves with whatever is not as it was acknowledged. */
   async faults(writers: Writers): Promise<readonly string[]> {
     const acknowledged = await writers.stop();
-    const services = await this.site.api(await this.leader()).services();
-    const wrong = [...acknowledged].flatMap(([service, generation]) => {
-      const there = services.find(({ name }) => name === service)?.generation ?? 0;
-      return there === generation ? [] : [`${service}: generation ${generation} was acknowledged, ${there} is there`];
-    });
+    const api = this.site.api(await this.leader());
+    const wrong: string[] = [];
+    for (const [service, generation] of acknowledged) {
+      const { generation: there } = await api.service(service);
+      if (there !== generation) wrong.push(`${service}: generation ${generation} was acknowledged, ${there} is there`);
+    }
     return [...writers.violations, ...wrong, ...this.startedTwice().map((instance) => `${instance} was started twice`)];
   }
 
