@@ -87,7 +87,8 @@ function whyOf({ choice }: DecisionRecord, { policy, candidates, others }: Seen)
 }
 
 function othersOf({ others, rejected }: Seen): string {
-  const parts = Object.entries(rejected).map(([reason, count]) => `${count} ${REJECTIONS[reason as Rejection] ?? reason}`);
+  const byCount = Object.entries(rejected).sort(([, a], [, b]) => b - a);
+  const parts = byCount.map(([reason, count]) => `${count} ${REJECTIONS[reason as Rejection] ?? reason}`);
   return [
     ...(others > 0 ? [`${others} more could have taken it.\n`] : []),
     ...(parts.length > 0 ? [`Out of the question: ${parts.join(', ')}.\n`] : []),

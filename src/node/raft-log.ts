@@ -40,6 +40,7 @@ export class RaftLog implements Log {
   #isStepping = false;
   #isScheduled = false;
   #isClosing = false;
+  #isStartingAlone = false;
   /** Why nothing more is taken; null while it is. */
   #ended: string | null = null;
   readonly #order: WriteOrder;
@@ -112,7 +113,8 @@ export class RaftLog implements Log {
     });
     this.#setPeers();
     if (isOnlyVoter(this.#raft.status.membership, this.#init.id)) {
-      // Nobody else knows more: it leads by itself, and has then delivered all there is.
+      // Nobody else knows more: it leads by itself, and has then delivered all there is. Before, nobody is told (L3).
+      this.#isStartingAlone = true;
       const leads = new Promise<void>((resolve) => {
         this.#whenLeading = resolve;
       });
@@ -368,6 +370,8 @@ export class RaftLog implements Log {
 
   #tellLeadership(): void {
     const leadership = this.#leadership.view((id) => this.#nameOf(id));
+    if (this.#isStartingAlone && !leadership.leads) return;
+    this.#isStartingAlone = false;
     if (leadership.leads) this.#telling.led();
     this.#listener?.ready(leadership);
     if (leadership.leads || this.#ended !== null) this.#whenLeading();

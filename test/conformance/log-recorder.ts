@@ -15,6 +15,8 @@ export class LogRecorder implements LogListener {
   readonly calls: string[] = [];
   readonly drops = new Map<number, string>();
   readonly fates = new Map<number, ProposalFate>();
+  /** How many entries had been delivered when it was first told who leads, be it nobody; null: it was not. */
+  firstReadyAfter: number | null = null;
   /** All that was told of it, the newest last. */
   readonly leaderships: Leadership[] = [];
   snapshot: { readonly content: Uint8Array; readonly index: number } | null = null;
@@ -55,6 +57,7 @@ export class LogRecorder implements LogListener {
     this.#call(() => {
       expect(leadership.term, 'terms only grow').toBeGreaterThanOrEqual(this.leaderships.at(-1)?.term ?? 0);
       this.leaderships.push(leadership);
+      this.firstReadyAfter ??= this.entries.length;
       if (!leadership.leads) return;
       this.calls.push('ready');
       this.#hooks.ready?.();

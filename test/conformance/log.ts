@@ -76,6 +76,7 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
       await log.close();
       const again = await start();
       expect(again.seen.calls).toEqual(['a', 'b', 'c', 'ready']);
+      expect(again.seen.firstReadyAfter).toBe(3);
       expect(again.seen.texts).toEqual(['a', 'b', 'c']);
       expect(again.seen.delivered).toEqual([]);
       again.log.propose(0, bytes('d'));
@@ -154,6 +155,7 @@ export function describeLog(name: string, createPlace: () => Promise<LogPlace>):
       await log.close();
       const again = await start();
       expect(again.seen.calls).toEqual(['restored', '9', '10', '11', 'ready']);
+      expect(again.seen.firstReadyAfter).toBe(3);
       expect(again.seen.snapshot).toEqual({ content: new Uint8Array(bytes('one to eight')), index: indexOf(seen, 8) });
       expect(again.seen.texts).toEqual(['9', '10', '11']);
     });

@@ -21,6 +21,7 @@ export function applyDecision(state: OrchestratorState, decision: Decision, deci
     return;
   }
   const instance = state.instances.get(decision.instance);
+  if (decision.do === 'place' && (!instance || instance.leaving !== null || instance.child !== null)) changes.roomGrew = true;
   if (!instance) return;
   switch (decision.do) {
     case 'place':
@@ -92,7 +93,10 @@ function createInstance(
 ): void {
   const { atMs } = decider;
   const service = state.services.get(decision.service);
-  if (!service?.specs.has(decision.generation) || service.deleting || decision.number < state.nextNumber) return;
+  if (!service?.specs.has(decision.generation) || service.deleting || decision.number < state.nextNumber) {
+    if (decision.child !== null) changes.roomGrew = true;
+    return;
+  }
   state.nextNumber = decision.number + 1;
   const instance: InstanceRecord = {
     id: decision.id,

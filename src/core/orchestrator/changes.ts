@@ -17,7 +17,7 @@ export interface Applied {
   readonly told: ReadonlySet<string>;
   /** Members of which something else changed that a view or a summary shows. */
   readonly changedMembers: ReadonlySet<string>;
-  /** Whether a child has room again that was given away. */
+  /** Whether a child has room again that was given away, be it by a decision that holds no more. */
   readonly roomGrew: boolean;
   /** Instances and services that are no more. */
   readonly removedInstances: readonly string[];

@@ -12,7 +12,7 @@
  *      altered contradicts the later ones.
  */
 import { limits } from '../base/limits.ts';
-import type { ChainLink, ChainVerdict, DecisionRecord } from '../model/decisions.ts';
+import type { ChainLink, ChainVerdict, DecisionRecord, Seen } from '../model/decisions.ts';
 
 /** sha256 as hex, of the text's UTF-8. Injected: the core has no cryptography. */
 export type Hash = (text: string) => string;
@@ -29,11 +29,18 @@ export interface KeptChain {
 
 type Content = Omit<DecisionRecord, 'number' | 'before' | 'hash'>;
 
+/** A record as it is kept: thousands as objects are most of what the collector would have to go through, again and again. */
+interface Sealed {
+  /** Canonical. */
+  readonly text: string;
+  readonly hash: string;
+}
+
 export class DecisionChain {
   readonly #hash: Hash;
   #anchor: ChainLink = { number: 0, hash: '' };
   #tip: ChainLink = { number: 0, hash: '' };
-  #records: DecisionRecord[] = [];
+  #records: Sealed[] = [];
   #disputed: number | null = null;
 
   constructor(hash: Hash) {
@@ -52,29 +59,31 @@ export class DecisionChain {
   append(content: Content): void {
     const number = this.#tip.number + 1;
     const before = this.#tip.hash;
-    const hash = this.#hash(canonicalText(content, number, before));
-    this.#records.push({ ...content, number, before, hash });
+    const text = canonicalText(content, number, before);
+    const hash = this.#hash(text);
+    this.#records.push({ text, hash });
     this.#tip = { number, hash };
     if (this.#records.length <= limits.decisionRecords) return;
     const oldest = this.#records.shift();
-    if (oldest) this.#anchor = { number: oldest.number, hash: oldest.hash };
+    if (oldest) this.#anchor = { number: this.#anchor.number + 1, hash: oldest.hash };
   }
 
   /** D4. An old link that is not kept any more cannot be compared. */
   witness(link: ChainLink): void {
-    const known = link.number === this.#anchor.number ? this.#anchor : this.record(link.number);
+    const known = link.number === this.#anchor.number ? this.#anchor : this.#records[link.number - this.#anchor.number - 1];
     if (known && known.hash !== link.hash) this.#disputed ??= link.number;
     if (link.number > this.#tip.number) this.#disputed ??= link.number;
   }
 
   record(number: number): DecisionRecord | undefined {
-    return this.#records[number - this.#anchor.number - 1];
+    const sealed = this.#records[number - this.#anchor.number - 1];
+    return sealed && recordOf(sealed);
   }
 
   /** Oldest first. Without `after` the newest. */
   list(limit: number, after?: number): readonly DecisionRecord[] {
     const from = after === undefined ? this.#records.length - limit : after - this.#anchor.number;
-    return this.#records.slice(Math.max(0, from), Math.max(0, from) + limit);
+    return this.#records.slice(Math.max(0, from), Math.max(0, from) + limit).map(recordOf);
   }
 
   verify(epoch: string): ChainVerdict {
@@ -82,13 +91,16 @@ export class DecisionChain {
   }
 
   toJSON(): KeptChain {
-    return { anchor: this.#anchor, tip: this.#tip, records: this.#records, disputed: this.#disputed };
+    return { anchor: this.#anchor, tip: this.#tip, records: this.#records.map(recordOf), disputed: this.#disputed };
   }
 
   restore(kept: KeptChain): void {
     this.#anchor = kept.anchor;
     this.#tip = kept.tip;
-    this.#records = [...kept.records];
+    this.#records = kept.records.map((record) => ({
+      text: canonicalText(record, record.number, record.before),
+      hash: record.hash,
+    }));
     this.#disputed = kept.disputed;
   }
 }
@@ -118,10 +130,33 @@ export function verifyChain({ anchor, tip, records, disputed }: KeptChain, epoch
   return { ok: true, records: records.length, anchor, tip, problem: null };
 }
 
+type Canonical = readonly [
+  number: number,
+  atMs: number,
+  cause: DecisionRecord['cause'],
+  service: string,
+  instance: string,
+  replaces: string | null,
+  request: string | null,
+  seen:
+    | readonly [
+        policy: Seen['policy'],
+        candidates: readonly (readonly [name: string, score: number, load: number, cpuMilli: number, memoryBytes: number])[],
+        others: number,
+        rejected: readonly (readonly [reason: string, count: number])[],
+      ]
+    | null,
+  choice: string,
+  term: number,
+  leader: string,
+  votes: readonly (readonly [voter: string, load: number])[],
+  before: string,
+];
+
 /** What is hashed: a list, so that the order of keys in an object says nothing. Reasons are sorted by name. */
 function canonicalText(record: Content, number: number, before: string): string {
   const { seen, votes } = record;
-  return JSON.stringify([
+  const canonical: Canonical = [
     number,
     record.atMs,
     record.cause,
@@ -140,5 +175,37 @@ function canonicalText(record: Content, number: number, before: string): string 
     record.leader,
     votes.map(({ voter, load }) => [voter, load]),
     before,
-  ]);
+  ];
+  return JSON.stringify(canonical);
+}
+
+function recordOf({ text, hash }: Sealed): DecisionRecord {
+  const [number, atMs, cause, service, instance, replaces, request, seen, choice, term, leader, votes, before] = JSON.parse(
+    text,
+  ) as Canonical;
+  return {
+    number,
+    atMs,
+    cause,
+    service,
+    instance,
+    replaces,
+    request,
+    seen: seen && seenOf(seen),
+    choice,
+    term,
+    leader,
+    votes: votes.map(([voter, load]) => ({ voter, load })),
+    before,
+    hash,
+  };
+}
+
+function seenOf([policy, candidates, others, rejected]: NonNullable<Canonical[7]>): Seen {
+  return {
+    policy,
+    candidates: candidates.map(([name, score, load, cpuMilli, memoryBytes]) => ({ name, score, load, cpuMilli, memoryBytes })),
+    others,
+    rejected: Object.fromEntries(rejected),
+  };
 }

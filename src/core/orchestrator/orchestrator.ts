@@ -372,6 +372,14 @@ export class Orchestrator {
     for (const key of this.#state.services.keys()) this.#touch(key);
   }
 
+  /**
+   * On demand: a child that has come since this replica observes is another one's, and that one tells nobody while it leads
+   * itself or nobody does. Should both be gone one day, somebody has to miss it.
+   */
+  #watch(child: string): void {
+    if (this.#isOnDemand && this.#startedAtMs !== 0 && this.#state.members.has(child)) this.#observed.link(child, this.#nowMs);
+  }
+
   get #isOnDemand(): boolean {
     return this.#init.leading === 'on-demand';
   }
@@ -388,6 +396,7 @@ export class Orchestrator {
     for (const peer of this.#peers) if (!peers.has(peer)) this.#lastGoneAtMs = this.#nowMs;
     this.#peers = peers;
     this.#placer.touchAll(this.#nowMs);
+    this.#capacityGrew = true; // children of whoever is back count again
   }
 
   #peerTold(peer: string, report: PeerReport): void {
@@ -441,6 +450,7 @@ export class Orchestrator {
     if (applied.roomGrew) this.#capacityGrew = true;
     if (applied.groupChanged) this.#groupChanged();
     for (const child of applied.changedMembers) {
+      this.#watch(child);
       this.#upward.capacityChanged();
       this.#changed('child', child);
     }
