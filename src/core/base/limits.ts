@@ -74,8 +74,8 @@ export const limits = {
   /** Candidates that a decision record lists: the chosen one and who came next; the others are counted. */
   decisionCandidates: 3,
   /**
-   * Steps decided in one round, before the next service waits for the round after: well within `logEntryBytes` with all
-   * that was seen, and a fraction of a second for which everything else waits (bench/commit.ts).
+   * Steps decided in one round, after which everything else has its turn before the rest is decided (docs/adr/0014): some
+   * ten milliseconds (bench/commit.ts), and well within `logEntryBytes` with all that was seen.
    */
   decisionsPerRound: 256,
   /** Different demands for which the candidates are kept in order; each holds an item for every child. */
