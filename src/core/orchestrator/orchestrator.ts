@@ -136,8 +136,6 @@ export class Orchestrator {
   #tickets = new Map<number, number>();
   #upstreamProposals = new Set<number>();
   #dirty = new Set<string>();
-  /** Services that a round ended in the midst of, the first one first; all others come before. */
-  readonly #unfinished = new Set<string>();
   /** Services with an instance that found no place. */
   readonly #waiting = new Set<string>();
   #capacityGrew = false;
@@ -419,7 +417,6 @@ export class Orchestrator {
     this.#placer = new Placer(this.#state, this.#observed, this.#init);
     this.#late.clear();
     this.#dirty.clear();
-    this.#unfinished.clear();
     this.#waiting.clear();
     this.#refusals.clear();
   }
@@ -439,7 +436,6 @@ export class Orchestrator {
     }
     for (const key of applied.removedServices) {
       this.#dirty.delete(key);
-      this.#unfinished.delete(key);
       this.#waiting.delete(key);
       this.#upward.touch(key);
       this.#changed('service', key);
@@ -735,8 +731,8 @@ export class Orchestrator {
   }
 
   #nextDecisions(): Decision[] {
-    if ((this.#dirty.size === 0 && this.#unfinished.size === 0) || this.#state.epoch === '') return [];
-    const turns = [...[...this.#dirty].filter((key) => !this.#unfinished.has(key)), ...this.#unfinished];
+    if (this.#dirty.size === 0 || this.#state.epoch === '') return [];
+    const turns = this.#turns();
     this.#dirty = new Set();
     let number = this.#state.nextNumber;
     this.#placer.beginRound(this.#nowMs);
@@ -759,11 +755,23 @@ export class Orchestrator {
         findPlace: (spec, wish) => this.#findPlace(key, spec, wish),
         decisionsMax,
       });
-      if (steps.length >= decisionsMax) this.#unfinished.add(key);
-      else this.#unfinished.delete(key);
+      if (steps.length >= decisionsMax) this.#dirty.add(key); // there may be more
       for (const step of steps) decisions.push(step);
     }
     return decisions;
+  }
+
+  /** Who lacks most comes last, and of these who lacks least first: one is finished, with its ranking at hand, before the next. */
+  #turns(): readonly string[] {
+    const turns: string[] = [];
+    const large: { readonly key: string; readonly missing: number }[] = [];
+    for (const key of this.#dirty) {
+      const missing = this.#state.missingOf(key);
+      if (missing < limits.decisionsPerRound) turns.push(key);
+      else large.push({ key, missing });
+    }
+    for (const { key } of large.sort((a, b) => a.missing - b.missing)) turns.push(key);
+    return turns;
   }
 
   #findPlace(service: string, spec: ServiceSpec, wish: PlaceWish): Found | null {

@@ -79,4 +79,17 @@ describe('rounds of decisions', () => {
     const rest = Array.from({ length: limits.decisionsPerRound - 1 }, () => 'large');
     expect(servicesIn(must(second, 'a second round'))).toEqual(['small', ...rest]);
   });
+
+  it('finish a service that was begun before another one of its size', () => {
+    const site = new Site();
+    const turns: string[][] = [];
+    const waiting = ['a', 'b', 'c'].flatMap((name) => site.ask(name, limits.replicas));
+    for (let round = waiting.shift(); round !== undefined; round = waiting.shift()) {
+      turns.push([...new Set(servicesIn(round))]);
+      waiting.push(...site.commit(round));
+    }
+    const turnsOf = (service: string) => turns.flatMap((services, at) => (services.includes(service) ? [at] : []));
+    expect(turnsOf('a')).toEqual([0, 1, 2, 3]);
+    expect(turnsOf('c').at(0)).toBe(turnsOf('b').at(-1));
+  });
 });

@@ -136,6 +136,11 @@ export class OrchestratorState {
     return [...(this.#byService.get(serviceKey) ?? [])];
   }
 
+  /** How many more instances the service shall have than there are, those that are leaving included. */
+  missingOf(serviceKey: string): number {
+    return (this.services.get(serviceKey)?.replicas ?? 0) - (this.#byService.get(serviceKey)?.size ?? 0);
+  }
+
   /** Instances of all that the user knows as the same service: what `spread` spreads. */
   instancesAlike(serviceKey: string): InstanceRecord[] {
     const service = this.services.get(serviceKey);
