@@ -10,6 +10,7 @@ import { parseBytes, parseCores } from '../core/base/quantity.ts';
 import { CodedError } from '../core/model/errors.ts';
 import { LEADERSHIPS, type Leadership, parseReplicaRole, REPLICA_ROLES, type ReplicaRole } from '../core/model/replicas.ts';
 import { PLACEMENT_POLICIES, type PlacementPolicyName, type Position } from '../core/model/service.ts';
+import type { Logger } from '../ports/logger.ts';
 import { parsePublicUrl } from './listen.ts';
 import { type LogFlags, parseLogFlags } from './log-settings.ts';
 import { DEFAULT_LISTEN, type RunningNode, up } from './up.ts';
@@ -140,7 +141,7 @@ async function runUp(flags: Flags, tokenFlag: string | undefined, shell: Shell):
   );
   const logger = loggerOf(node.profile.name);
   shell.interrupted.addEventListener('abort', () => stopped.abort(), { once: true });
-  const context = await announce(node, flags, shell);
+  const context = await announce(node, flags, shell, logger);
   logger.info({ name: node.profile.name, api: node.api?.url ?? '', context }, 'up');
   await ended(stopped.signal);
   if (failure !== null) {
@@ -160,7 +161,7 @@ function ended(signal: AbortSignal): Promise<void> {
 }
 
 /** Writes the context and says, to a person, what runs now and what to do next. */
-async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<string> {
+async function announce(node: RunningNode, flags: Flags, shell: Shell, logger: Logger): Promise<string> {
   const { profile, api } = node;
   const has = node.runtimes.filter(({ available }) => available).map(({ name }) => name);
   const lacks = node.runtimes.filter(({ available }) => !available);
@@ -182,16 +183,18 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell): Promise<
   let contextName = '';
   if (api && api.token !== null && flags.saveContext !== false) {
     contextName = typeof flags.saveContext === 'string' ? flags.saveContext : profile.name;
-    await saveContext(
-      { name: contextName, server: api.url, token: api.token, caPem: api.caPem },
-      {
-        // A cluster on its root's machine must not take the root's place.
-        makeCurrent: node.firstStart && profile.parent === null,
-      },
-      { env: shell.env, home: shell.home },
-    );
+    const context = { name: contextName, server: api.url, token: api.token, caPem: api.caPem };
+    // A cluster on its root's machine must not take the root's place.
+    const makeCurrent = node.firstStart && profile.parent === null;
+    try {
+      await saveContext(context, { makeCurrent }, { env: shell.env, home: shell.home });
+    } catch (error) {
+      // Whoever has no home that can be written to, or no room there, has an orchestrator that runs all the same.
+      logger.warn({ problem: (error as Error).message }, 'the context for the CLI could not be written');
+      contextName = '';
+    }
     lines.push(
-      `  context     ${contextName}, for the CLI`,
+      contextName === '' ? '  context     could not be written: see the log' : `  context     ${contextName}, for the CLI`,
       '',
       '  Next:',
       '    tendril status',

@@ -113,8 +113,7 @@ export class RaftLog implements Log {
     });
     this.#setPeers();
     if (isOnlyVoter(this.#raft.status.membership, this.#init.id)) {
-      // Nobody else knows more: it leads by itself, and has then delivered all there is. Before, nobody is told (L3).
-      this.#isStartingAlone = true;
+      this.#isStartingAlone = true; // nobody else knows more: it leads by itself, and has then delivered all there is (L3)
       const leads = new Promise<void>((resolve) => {
         this.#whenLeading = resolve;
       });

@@ -425,10 +425,12 @@ export class Orchestrator {
     this.#index = index;
     // A round of decisions is most of what there is to read; where it was made, it is at hand.
     const ours = this.#deciding?.proposal === proposal ? this.#deciding : null;
-    const applied = apply(this.#state, ours?.logged ?? decodeCommand(data));
+    const logged = ours?.logged ?? decodeCommand(data);
+    const applied = apply(this.#state, logged);
     if (proposal !== undefined) this.#proposalCommitted(proposal, applied.answer);
-    // What is read back from the log at a start has happened long ago.
+    // What is read back from the log at a start has happened long ago; that somebody recovered it by hand, nobody was told.
     if (this.#isReady) for (const event of applied.events) this.#happened(event);
+    else if (logged.command.type === 'recovered') for (const event of applied.events) this.#happened(event, logged.atMs);
     for (const id of applied.removedInstances) {
       this.#observed.forgetInstance(id);
       this.#refusals.delete(id);
@@ -825,8 +827,8 @@ export class Orchestrator {
     this.#effects.push({ type: 'changed', kind, name });
   }
 
-  #happened(event: NewEvent): void {
-    const full = { ...event, sequence: this.#nextEvent++, atMs: this.#nowMs };
+  #happened(event: NewEvent, atMs = this.#nowMs): void {
+    const full = { ...event, sequence: this.#nextEvent++, atMs };
     this.#events.push(full);
     if (this.#events.length > limits.events) this.#events.shift();
     this.#effects.push({ type: 'happened', event: full });
