@@ -153,16 +153,18 @@ export class Group {
 
   /** Resolves when one leads and all have all of its log. */
   async settled(): Promise<GroupReplica> {
+    let statuses: readonly ReplicaStatus[] = [];
     return until(
       'one leads, and all have its log',
       async () => {
-        const statuses = await Promise.all(this.replicas.map((replica) => this.status(replica)));
+        statuses = await Promise.all(this.replicas.map((replica) => this.status(replica)));
         const leading = statuses.findIndex(({ leads }) => leads);
         const { lastIndex = 0 } = statuses[leading] ?? {};
         const isSettled = statuses.every(({ commit, leader }) => commit === lastIndex && leader === this.replicas[leading]?.id);
         return leading >= 0 && isSettled && this.replicas[leading];
       },
       ELECTION_LIMIT_MS,
+      () => statuses.map((status, at) => `${this.replicas[at]?.id}: ${JSON.stringify(status)}`).join('\n'),
     );
   }
 

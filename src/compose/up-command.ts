@@ -190,7 +190,8 @@ async function announce(node: RunningNode, flags: Flags, shell: Shell, logger: L
       await saveContext(context, { makeCurrent }, { env: shell.env, home: shell.home });
     } catch (error) {
       // Whoever has no home that can be written to, or no room there, has an orchestrator that runs all the same.
-      logger.warn({ problem: (error as Error).message }, 'the context for the CLI could not be written');
+      const details = error instanceof CodedError ? error.details.map(({ message }) => message) : [];
+      logger.warn({ problem: (error as Error).message, details }, 'the context for the CLI could not be written');
       contextName = '';
     }
     lines.push(

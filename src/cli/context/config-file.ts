@@ -122,16 +122,14 @@ async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}`;
   const file = await open(temporary, 'wx', 0o600);
   try {
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await file.writeFile(text);
+    await file.sync();
+    await file.close();
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw broken(path, 'it cannot be written', error);
+    await file.close();
+    await rm(temporary, { force: true });
+    throw broken(path, `it cannot be written: ${(error as Error).message}`, error);
   }
 }
 

@@ -21,11 +21,16 @@ export function applyDecision(state: OrchestratorState, decision: Decision, deci
     return;
   }
   const instance = state.instances.get(decision.instance);
-  if (decision.do === 'place' && (!instance || instance.leaving !== null || instance.child !== null)) changes.roomGrew = true;
-  if (!instance) return;
+  if (!instance) {
+    if (decision.do === 'place') changes.roomGrew = true;
+    return;
+  }
   switch (decision.do) {
     case 'place':
-      if (instance.leaving !== null || instance.child !== null) return;
+      if (instance.leaving !== null || instance.child !== null) {
+        changes.roomGrew = true;
+        return;
+      }
       tell(state, instance, decision, decider, changes);
       break;
     case 'unplace':

@@ -1,12 +1,12 @@
 /** A replica that has not been given all entries yet, and its children. */
+
 import { expect, it } from 'vitest';
-import { sha256 } from '../../node/sha256.ts';
-import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { Leadership } from '../model/replicas.ts';
 import { serviceSpecSchema } from '../model/service.ts';
 import { type Command, encodeCommand } from './commands.ts';
 import { Orchestrator, type OrchestratorEffect } from './orchestrator.ts';
+import { testInit } from './testing/init.ts';
 
 const token = { tokenId: 't', secretHash: 'h' };
 const spec = serviceSpecSchema.parse({ runtime: 'process', command: ['serve'] });
@@ -36,10 +36,7 @@ const ENTRIES: readonly Command[] = [
 ];
 
 function replica(leading: Leadership) {
-  const core = new Orchestrator({
-    ...{ name: 'edge', epoch: 'e', software: 'test', random: new Prng(1), policy: 'spread', leading },
-    ...{ heartbeatMs: 1_000, entriesPerSnapshot: 4_096, hash: sha256 },
-  });
+  const core = new Orchestrator(testInit({ leading }));
   let index = 0;
   return {
     core,

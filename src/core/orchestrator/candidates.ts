@@ -4,9 +4,9 @@
  * nothing was said since, nothing is looked up.
  *
  * Invariants:
- *  F1. The first placement of a round sees every candidate as it is now, without what an earlier round gave that was
+ *  B1. The first placement of a round sees every candidate as it is now, without what an earlier round gave that was
  *      not committed. Silence counts from the next passing of time on.
- *  F3. What a round gave and what was then committed is the same sum: when a child got these instances, for these
+ *  B3. What a round gave and what was then committed is the same sum: when a child got these instances, for these
  *      demands, in this order, and nothing else happened to it, its candidate stays as the round left it.
  */
 import { assert, must } from '../base/assert.ts';
@@ -83,7 +83,7 @@ export class Candidates {
     this.#changes = [];
   }
 
-  /** F1. At the beginning of a round. */
+  /** B1. At the beginning of a round. */
   refresh(): void {
     const touched = this.#touched;
     if (touched === null) {
@@ -128,7 +128,7 @@ export class Candidates {
     const given = this.#given.get(name);
     if (isFresh && same && !given) return;
     if (given && known && before && same && this.#isCommitted(given, known, member, link)) {
-      this.#know(member, link, link.summary, before); // F3
+      this.#know(member, link, link.summary, before); // B3
       return;
     }
     const { candidate } = isFresh ? known : this.#learn(member, link, link.summary);
@@ -146,7 +146,7 @@ export class Candidates {
     this.#changes.push(name);
   }
 
-  /** F3. */
+  /** B3. */
   #isCommitted(given: readonly Given[], known: Known, member: Member, link: Link): boolean {
     if (known.summary !== link.summary || known.linkVersion !== link.version) return false;
     const added = addedSince(known, member, this.#state.instancesOn(member.record.name));
@@ -183,7 +183,7 @@ export class Candidates {
     return known;
   }
 
-  /** For simulation and tests, F1: whoever would not be looked up again is as it would be found. */
+  /** For simulation and tests, B1: whoever would not be looked up again is as it would be found. */
   assertFresh(): void {
     const touched = this.#touched;
     if (touched === null) return;
@@ -193,7 +193,7 @@ export class Candidates {
     for (const name of new Set([...this.#candidates.keys(), ...anew.#candidates.keys()])) {
       if (touched.has(name) || this.#given.has(name)) continue;
       const [kept, found] = [textOf(this.get(name)), textOf(anew.get(name))];
-      assert(kept === found, `F1: ${name} is kept as ${kept} and would be found as ${found}`);
+      assert(kept === found, `B1: ${name} is kept as ${kept} and would be found as ${found}`);
     }
   }
 }

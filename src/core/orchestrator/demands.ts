@@ -5,7 +5,7 @@ import type { OrchestratorState, Target } from './state.ts';
 
 export interface Demanded {
   readonly policy: PlacementPolicyName;
-  /** The same for all who ask for the same; ties are settled by it (F2). */
+  /** The same for all who ask for the same; ties are settled by it (B2). */
   readonly text: string;
   readonly demand: Demand;
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../node/sha256.ts';
 import { limits } from '../base/limits.ts';
-import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { InstanceState } from '../model/instance-state.ts';
 import { ALONE } from '../model/leadership.ts';
@@ -12,21 +11,13 @@ import type { Summary } from '../model/summary.ts';
 import { apply } from './apply.ts';
 import type { RequestAnswer } from './changes.ts';
 import { decodeCommand } from './commands.ts';
-import { Orchestrator, type OrchestratorEffect, type OrchestratorInit, type OrchestratorInput } from './orchestrator.ts';
+import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from './orchestrator.ts';
 import { UNSEEN_LOST_AFTER_MS } from './reconcile.ts';
 import { assertState, OrchestratorState } from './state.ts';
+import { testInit } from './testing/init.ts';
 import { instanceView, serviceView } from './views.ts';
 
-const INIT: OrchestratorInit = {
-  name: 'site',
-  epoch: 'e1',
-  software: 'test',
-  random: new Prng(1),
-  policy: 'spread',
-  heartbeatMs: 1_000,
-  entriesPerSnapshot: 50,
-  hash: sha256,
-};
+const INIT = testInit({ name: 'site', epoch: 'e1', entriesPerSnapshot: 50 });
 
 /** An orchestrator whose log commits at once, and children that a test speaks for. */
 class Site {

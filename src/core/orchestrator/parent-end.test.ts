@@ -1,11 +1,11 @@
 /** I5: which replica of a cluster that leads on demand has the link with the parent. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
-import { sha256 } from '../../node/sha256.ts';
-import { Prng } from '../base/prng.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { DownMessage } from '../model/messages.ts';
 import { type Command, encodeCommand } from './commands.ts';
 import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from './orchestrator.ts';
+import { testInit } from './testing/init.ts';
 
 const leading: Leadership = { leads: true, term: 2, leader: 'a', pausedUnder: null, votes: [] };
 const pausedUnder = (name: string): Leadership => ({ leads: false, term: 2, leader: null, pausedUnder: name });
@@ -34,11 +34,8 @@ const afterMs = (passedMs: number) => {
 beforeEach(() => {
   nowMs = 100_000;
   index = 0;
-  core = new Orchestrator({
-    ...{ name: 'edge', epoch: 'e', software: 'test', random: new Prng(1), policy: 'spread', leading: 'on-demand' },
-    ...{ heartbeatMs: 1_000, entriesPerSnapshot: 4_096, hash: sha256 },
-    replica: { id: 'a', name: 'a', url: 'https://a:7443', publicKeyFingerprint: 'a' },
-  });
+  const replica = { id: 'a', name: 'a', url: 'https://a:7443', publicKeyFingerprint: 'a' };
+  core = new Orchestrator(testInit({ leading: 'on-demand', replica }));
   for (const command of FOUNDED) commit(command);
   take({ type: 'peersConnected', peers: ['b', 'c'] });
 });

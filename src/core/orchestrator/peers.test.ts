@@ -1,7 +1,7 @@
 /** On demand: what a replica makes of children that have their links with another one. */
+
 import { expect, it } from 'vitest';
 import { sha256 } from '../../node/sha256.ts';
-import { Prng } from '../base/prng.ts';
 import { summaryOfNode } from '../capacity/summaries.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { ClientRequest } from '../model/requests.ts';
@@ -10,17 +10,15 @@ import { apply } from './apply.ts';
 import { type Command, type Decision, encodeCommand } from './commands.ts';
 import { Orchestrator, type OrchestratorEffect, type OrchestratorInput } from './orchestrator.ts';
 import { OrchestratorState } from './state.ts';
+import { testInit } from './testing/init.ts';
 
 const TICK_MS = 500;
+const SELF = { id: 'b', name: 'b', url: 'https://b:7443', publicKeyFingerprint: 'b' };
 const NOBODY: Leadership = { leads: false, term: 1, leader: null };
 
 /** Replica b, whose proposals are committed at once. */
 class Replica {
-  readonly core = new Orchestrator({
-    ...{ name: 'edge', epoch: 'e', software: 'test', random: new Prng(1), policy: 'spread', leading: 'on-demand' },
-    ...{ heartbeatMs: 1_000, entriesPerSnapshot: 4_096, hash: sha256 },
-    replica: { id: 'b', name: 'b', url: 'https://b:7443', publicKeyFingerprint: 'b' },
-  });
+  readonly core = new Orchestrator(testInit({ leading: 'on-demand', replica: SELF }));
   nowMs = 1_000;
   readonly effects: OrchestratorEffect[] = [];
   #index = 0;

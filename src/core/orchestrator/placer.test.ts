@@ -1,4 +1,4 @@
-/** F1 and F2: a placer that has seen everything happen answers as one that sees it all for the first time. */
+/** B1 and B2: a placer that has seen everything happen answers as one that sees it all for the first time. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../node/sha256.ts';
@@ -161,7 +161,7 @@ class World {
 }
 
 describe('a placer', () => {
-  it('answers after whatever has happened as one that was just made (F1, F2)', () => {
+  it('answers after whatever has happened as one that was just made (B1, B2)', () => {
     fc.assert(
       fc.property(fc.constantFrom(...PLACEMENT_POLICIES), fc.array(step, { maxLength: 40 }), (policy, steps) => {
         const world = new World(policy);

@@ -3,7 +3,7 @@
  * last asked; instances with the same demand share one.
  *
  * Invariants:
- *  F2. Whoever decides on the same facts decides the same: ties are settled by the demand, not by what was ranked before.
+ *  B2. Whoever decides on the same facts decides the same: ties are settled by the demand, not by what was ranked before.
  */
 import { must } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -125,7 +125,7 @@ export class Placer {
     return mergeSummaries(able.map(({ summary }) => summary));
   }
 
-  /** For simulation and tests: F1 of the candidates. */
+  /** For simulation and tests: B1 of the candidates. */
   assertFresh(): void {
     this.#candidates.assertFresh();
   }

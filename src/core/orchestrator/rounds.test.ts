@@ -1,13 +1,13 @@
 /** Rounds of decisions, of an orchestrator that has services and nobody to run them. */
+
 import { describe, expect, it } from 'vitest';
-import { sha256 } from '../../node/sha256.ts';
 import { must } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
-import { Prng } from '../base/prng.ts';
 import { ALONE } from '../model/leadership.ts';
 import { serviceSpecSchema } from '../model/service.ts';
 import { type Command, type Decision, decodeCommand, encodeCommand } from './commands.ts';
 import { Orchestrator } from './orchestrator.ts';
+import { testInit } from './testing/init.ts';
 
 interface Proposed {
   readonly data: string;
@@ -15,21 +15,12 @@ interface Proposed {
 }
 
 class Site {
-  readonly core = new Orchestrator({
-    name: 'site',
-    epoch: 'e1',
-    software: 'test',
-    random: new Prng(1),
-    policy: 'spread',
-    heartbeatMs: 1_000,
-    entriesPerSnapshot: 4_096,
-    hash: sha256,
-  });
+  readonly core = new Orchestrator(testInit());
   #index = 0;
 
   constructor() {
     this.core.step(1_000, { type: 'logReady', leadership: ALONE });
-    this.commit({ type: 'initialise', epoch: 'e1', name: 'site' });
+    this.commit({ type: 'initialise', epoch: 'e', name: 'edge' });
   }
 
   /** What is proposed thereupon. */
