@@ -2,6 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 25;
+/** A machine that stood still for longer between two looks has given nobody the time to do anything. */
+const LOOK_MS_MAX = 5_000;
 
 /**
  * What `ask` gives once it is neither false, null nor undefined. An error counts as "not yet" (an orchestrator that
@@ -13,7 +15,8 @@ export async function until<T>(
   boundMs: number,
   explain: () => string = () => '',
 ): Promise<NonNullable<Exclude<T, false>>> {
-  const startedMs = Date.now();
+  let waitedMs = 0;
+  let lookedMs = Date.now();
   let last: unknown;
   for (;;) {
     try {
@@ -22,7 +25,9 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    if (Date.now() - startedMs > boundMs)
+    waitedMs += Math.min(LOOK_MS_MAX, Date.now() - lookedMs);
+    lookedMs = Date.now();
+    if (waitedMs > boundMs)
       throw new Error(`not within ${boundMs} ms: ${what} (last: ${String(last)})\n${explain()}`, { cause: last });
     await delay(POLL_MS);
   }

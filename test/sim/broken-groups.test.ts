@@ -47,15 +47,6 @@ const BROKEN_GROUPS: Readonly<Record<string, BrokenGroup>> = {
     seed: 101,
     caught: /has not settled/,
   },
-  'tells nobody that the link of a child is gone': {
-    rule: 'O4: what a replica sees of its children the leader hears',
-    file: 'src/core/orchestrator/orchestrator.ts',
-    find: "        link.session = null;\n        this.#effects.push({ type: 'tellLeader' });",
-    replace: '        link.session = null;',
-    mode: 'on-demand',
-    seed: 776,
-    caught: /started when leaders changed|has not settled/,
-  },
   'carries a request out as often as it is asked': {
     rule: 'a request with the same key is applied once',
     file: 'src/core/orchestrator/apply.ts',

@@ -69,7 +69,8 @@ export async function firstFound(
   return null;
 }
 
-/** The seeds from 1 up to this one. */
-export function seedsUpTo(last: number): readonly number[] {
-  return Array.from({ length: last }, (_, at) => at + 1);
+/** The seeds from 1 up to this one; first of all the one that is known to find it, if there is one. */
+export function seedsUpTo(last: number, known?: number): readonly number[] {
+  const seeds = Array.from({ length: last }, (_, at) => at + 1);
+  return known === undefined ? seeds : [known, ...seeds];
 }

@@ -7,6 +7,8 @@ export interface BrokenRaft extends Break {
   readonly rule: string;
   /** The kind of run that finds it, and what that says. */
   readonly run: RunName;
+  /** Tried first: found by one in a thousand only. A change of the simulation makes another story of it. */
+  readonly seed?: number;
   readonly caught: RegExp;
 }
 
@@ -86,10 +88,10 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     rule: 'a pre-vote elects nobody (dissertation 9.6)',
     file: raft,
     find: `!message.pre && message.term === this.#hard.term : message.pre;
-    if ((this.#role !== 'candidate' && this.#role !== 'preCandidate') || !asked) return;
+    if (!asked) return;
     if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign`,
     replace: `true : message.pre;
-    if ((this.#role !== 'candidate' && this.#role !== 'preCandidate') || !asked) return;`,
+    if (!asked) return;`,
     run: 'churn',
     caught: /votes:|election safety/,
   },
@@ -174,6 +176,7 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     find: 'if (this.#log.termAt(head.index) === head.term) this.#commit',
     replace: 'if (false) this.#commit',
     run: 'compaction',
+    seed: 1908,
     caught: /quorum:|leader completeness|F4/,
   },
   'takes a snapshot that is not all there': {
@@ -354,8 +357,8 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   'sends everything again and again to whoever is slow': {
     rule: 'what is on the way is waited for the longer, the more often it came late',
     file: 'src/core/raft/progress.ts',
-    find: 'this.#movedAtMs > this.#patience * electionTimeoutMs',
-    replace: 'this.#movedAtMs > electionTimeoutMs',
+    find: 'this.#movedAtMs > this.#patience * timeoutMs',
+    replace: 'this.#movedAtMs > timeoutMs',
     run: 'isSlow',
     caught: /is sent/,
   },
@@ -370,11 +373,18 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   'takes ten milliseconds for the farthest there is': {
     rule: 'the election timeout follows the round trip',
     file: raft,
-    find: `    this.#measure(this.#campaignAtMs);
-`,
+    find: 'if (neededMs > this.#electionTimeoutMs) this.#setElectionTimeout(neededMs);',
     replace: '',
     run: 'farApart',
     caught: /round trips|nobody leads/,
+  },
+  'tells the others to wait for less than it keeps silent': {
+    rule: 'F7: a leader is never silent for as long as it has told the others to wait',
+    file: raft,
+    find: '      electionTimeoutMs: this.#electionTimeoutMs,',
+    replace: '      electionTimeoutMs: this.#init.electionTimeoutMinMs,',
+    run: 'leadersStop',
+    caught: /is voted out/,
   },
   'cuts into an election that is under way': {
     rule: 'on demand: only who is paused campaigns at once; the others wait for their timers',

@@ -46,11 +46,15 @@ class Replica {
     }
   }
 
+  /** The child has its link here. */
+  greets(child: string): void {
+    const message = { type: 'hello', protocol: 1, session: 's', kind: 'node', software: 'test', epoch: 'e' } as const;
+    const hello = { ...message, version: 0, summary: summaryOf(child), instances: [] };
+    this.take({ type: 'childMessageReceived', child, message: hello });
+  }
+
   hears(child: string): void {
-    const total = { cpuMilli: 1_000, memoryBytes: 2 ** 30, diskBytes: 0 };
-    const summary = summaryOfNode({
-      ...{ name: child, total, free: total, load: 0, architecture: 'amd64', runtimes: ['process'], labels: {} },
-    });
+    const summary = summaryOf(child);
     const one = {
       name: child,
       session: 's',
@@ -63,6 +67,11 @@ class Replica {
     };
     this.take({ type: 'peerTold', peer: 'a', report: { load: 0, children: [one] } });
   }
+}
+
+function summaryOf(name: string) {
+  const total = { cpuMilli: 1_000, memoryBytes: 2 ** 30, diskBytes: 0 };
+  return summaryOfNode({ ...{ name, total, free: total, load: 0, architecture: 'amd64', runtimes: ['process'], labels: {} } });
 }
 
 const request = (asked: ClientRequest): Command => ({ type: 'request', request: asked });
@@ -91,6 +100,19 @@ it('misses a child that it was never told of, when the replica that had it is go
   replica.take({ type: 'peersConnected', peers: ['c'] });
   replica.pass(60_000);
   expect(replica.effects.map(({ type }) => type)).toContain('wantLeadership');
+});
+
+/** O4: it would find out by itself only half a minute after something was said to the child. */
+it('tells whoever leads at once of a child that comes, and of one that is gone', () => {
+  const replica = new Replica();
+  replica.take({ type: 'logReady', leadership: { ...NOBODY, leader: 'a' } });
+  replica.given(...FOUNDED, JOINED);
+  const told = () => replica.effects.splice(0).filter(({ type }) => type === 'tellLeader').length;
+  told();
+  replica.greets('n');
+  expect(told()).toBe(1);
+  replica.take({ type: 'childLinkClosed', child: 'n' });
+  expect(told()).toBe(1);
 });
 
 it('places what waits when the replica is back that has the children', () => {

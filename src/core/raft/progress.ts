@@ -7,12 +7,22 @@
  */
 import { limits } from '../base/limits.ts';
 import type { SnapshotHead } from './messages.ts';
+import { RoundTrip } from './round-trip.ts';
 
 const PATIENCE_MAX = 64;
 /** Entries of so many bytes cost a poor link nothing, however often they are sent again. */
 const CHEAP_BYTES = 4_096;
 /** A piece of a snapshot is written to a poor SD card, or sent over a poor link, well within this. */
 const HEADWAY_MS = 30_000;
+
+export interface ProgressInit {
+  readonly next: number;
+  /** That the logs agree up to `next`; then it need not be asked first. */
+  readonly isLikely: boolean;
+  /** Of the round trip. */
+  readonly guessMs: number;
+  readonly nowMs: number;
+}
 
 export class Progress {
   state: 'probe' | 'replicate' | 'snapshot' = 'probe';
@@ -28,6 +38,7 @@ export class Progress {
   commitTold = 0;
   /** The last round of reads that it has confirmed. */
   round = 0;
+  readonly roundTrip: RoundTrip;
   /** In `probe`: one message is on the way. */
   isWaiting = false;
   /** It needed a snapshot, and has not got to what is committed since. */
@@ -37,16 +48,16 @@ export class Progress {
   #headwayAtMs: number;
   /** When it last made headway, or was given up ... */
   #movedAtMs: number;
-  /** ... and for how many election timeouts what is on the way is waited for. */
+  /** ... and for how many timeouts of its own what is on the way is waited for. */
   #patience = 1;
   #inFlight: { readonly lastIndex: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
   /** In `probe`: of the message on the way. */
   #probeBytes = 0;
 
-  /** `isLikely`: that the logs agree up to `next`; then it need not be asked first. */
-  constructor(next: number, nowMs: number, isLikely = false) {
+  constructor({ next, isLikely, guessMs, nowMs }: ProgressInit) {
     this.next = next;
+    this.roundTrip = new RoundTrip(guessMs, nowMs);
     this.#movedAtMs = this.#headwayAtMs = nowMs;
     if (isLikely) this.state = 'replicate';
   }
@@ -123,8 +134,8 @@ export class Progress {
     return nowMs - this.#headwayAtMs < HEADWAY_MS;
   }
 
-  isOverdue(nowMs: number, electionTimeoutMs: number): boolean {
-    return nowMs - this.#movedAtMs > this.#patience * electionTimeoutMs;
+  isOverdue(nowMs: number, timeoutMs: number): boolean {
+    return nowMs - this.#movedAtMs > this.#patience * timeoutMs;
   }
 
   /**

@@ -18,6 +18,7 @@ const SEEDS: Readonly<Record<RunName, number>> = {
   fallsSilent: 40,
   losesMuch: 40,
   leadersCutShort: 100,
+  leadersStop: 60,
   isSlow: 20,
 };
 
@@ -31,7 +32,7 @@ describe('many seeds', () => {
   let acknowledged = 0;
   let reads = 0;
 
-  it.each(Object.entries(SEEDS))('of %s: figure 3, F1 to F6, and a good end', (name, seeds) => {
+  it.each(Object.entries(SEEDS))('of %s: figure 3, F1 to F7, and a good end', (name, seeds) => {
     for (let seed = 1; seed <= seeds; seed += 1) {
       const cluster = played(name as RunName, seed);
       acknowledged += cluster.invariants.acknowledged.size;
@@ -64,14 +65,15 @@ function played(name: RunName, seed: number): Cluster {
   }
 }
 
-it.each(['streams', 'datagrams'] as const)(
-  'elects nobody in an idle hour over %s of 50 ms that lose one packet in fifty',
-  (links) => {
-    const hour = idleHour({ seed: 1, voters: 3, roundTripMs: 50, lossRate: 0.02, links });
-    expect(hour.elections).toBe(0);
-    expect(hour.lost).toBeGreaterThan(500);
-  },
-);
+it.each([
+  ['streams', 50],
+  ['streams', 5],
+  ['datagrams', 50],
+] as const)('elects nobody in an idle hour over %s of %i ms that lose one packet in fifty', (links, roundTripMs) => {
+  const hour = idleHour({ seed: 1, voters: 3, roundTripMs, lossRate: 0.02, links });
+  expect(hour.elections).toBe(0);
+  expect(hour.lost).toBeGreaterThan(400);
+});
 
 it('a replica alone leads and commits at once', () => {
   const cluster = new Cluster({ ...CALM, seed: 1, voters: 1 });

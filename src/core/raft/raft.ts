@@ -15,6 +15,7 @@
  *  F4. What is committed is never truncated.
  *  F5. One change of membership is under way at a time, and none before an entry of the own term is committed.
  *  F6. Nothing that happens depends on a clock for its safety.
+ *  F7. A leader is never silent for as long as it has told the others to wait.
  */
 import { assert, must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
@@ -37,6 +38,7 @@ import {
 import type { RaftEntry, RaftMessage, SnapshotHead } from './messages.ts';
 import { Progress } from './progress.ts';
 import { Reads } from './reads.ts';
+import { remembered } from './round-trip.ts';
 
 type Message<T extends RaftMessage['type']> = Extract<RaftMessage, { type: T }>;
 type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader';
@@ -107,18 +109,18 @@ export class Raft {
   #proposalBytes = 0;
 
   #electionTimeoutMs: number;
+  #timeoutAtMs = 0;
   #electionAtMs: number | null = null;
   #heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   #votes = new Map<ReplicaId, GrantedVote | null>();
   #failedCampaigns = 0;
-  #campaignAtMs = 0;
+  readonly #campaignsAtMs = { pre: 0, real: 0 };
 
   readonly #progress = new Map<ReplicaId, Progress>();
   readonly #reads = new Reads();
   readonly #hearing = new Hearing();
   #heartbeatAtMs = 0;
   #quorumAtMs = 0;
-  #roundTripMs = 0;
   #ownTermIndex = 0;
   #busyAtMs = 0;
   #transfer: { readonly to: ReplicaId; readonly deadlineMs: number; isTold: boolean } | null = null;
@@ -493,7 +495,7 @@ export class Raft {
       this.#failedCampaigns += 1;
       this.#tellLeader([]);
     }
-    this.#campaignAtMs = this.#nowMs;
+    this.#campaignsAtMs[kind] = this.#nowMs;
     this.#setElectionTimer();
     if (this.#tally()) return;
     const request: RaftMessage = {
@@ -557,11 +559,13 @@ export class Raft {
   #voteReceived(from: ReplicaId, message: Message<'vote'>): void {
     if (this.#role === 'leader' && message.granted && !message.pre && message.attachment !== null)
       this.#effects.push({ type: 'lateVote', vote: { voter: from, attachment: message.attachment } });
-    const asked = this.#role === 'candidate' ? !message.pre && message.term === this.#hard.term : message.pre;
-    if ((this.#role !== 'candidate' && this.#role !== 'preCandidate') || !asked) return;
-    if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign
+    if (this.#role !== 'candidate' && this.#role !== 'preCandidate') return;
     // Where an answer takes longer than the timeout, nobody would ever be elected, and no leader stay to measure it.
-    this.#measure(this.#campaignAtMs);
+    const neededMs = ROUND_TRIPS_PER_TIMEOUT * (this.#nowMs - this.#campaignsAtMs[message.pre ? 'pre' : 'real']);
+    if (neededMs > this.#electionTimeoutMs) this.#setElectionTimeout(neededMs);
+    const asked = this.#role === 'candidate' ? !message.pre && message.term === this.#hard.term : message.pre;
+    if (!asked) return;
+    if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign
     if (!message.granted) this.#votes.set(from, null);
     else if (!this.#votes.has(from)) this.#votes.set(from, { voter: from, attachment: message.attachment });
     this.#tally();
@@ -587,7 +591,6 @@ export class Raft {
     this.#electionAtMs = null;
     this.#transfer = null;
     this.#incoming = null;
-    this.#roundTripMs = 0;
     this.#progress.clear();
     // A group that paused left everyone with all there is: what is to be decided follows the first entry without a round between.
     const isLikely = this.#init.leadership === 'on-demand' && this.#commit === this.#log.lastIndex;
@@ -668,7 +671,9 @@ export class Raft {
   #followMembership(next: number, isLikely = false): void {
     const others = this.#memberships.current.filter(({ id }) => id !== this.#init.id);
     for (const id of [...this.#progress.keys()]) if (!others.some((other) => other.id === id)) this.#progress.delete(id);
-    for (const { id } of others) if (!this.#progress.has(id)) this.#progress.set(id, new Progress(next, this.#nowMs, isLikely));
+    const guessMs = remembered(this.#electionTimeoutMs, this.#nowMs - this.#timeoutAtMs) / ROUND_TRIPS_PER_TIMEOUT;
+    for (const { id } of others)
+      if (!this.#progress.has(id)) this.#progress.set(id, new Progress({ next, isLikely, guessMs, nowMs: this.#nowMs }));
   }
 
   /** After every input of a leader: commits what a quorum has, and sends what there is to send. */
@@ -782,7 +787,8 @@ export class Raft {
     }
     progress.isActive = true;
     progress.round = Math.max(progress.round, message.round);
-    this.#measure(message.sentAtMs);
+    // What is agreed to waits for a disk besides: that says nothing of how late a heartbeat comes.
+    if (!message.success || message.index === message.previousIndex) progress.roundTrip.answered(this.#nowMs - message.sentAtMs);
     if (message.success) {
       // A heartbeat's answer says nothing of what a probe asks.
       const isAnswer =
@@ -804,10 +810,24 @@ export class Raft {
       this.#send(to, { type: 'readAnswer', term: this.#hard.term, read, index });
   }
 
-  #measure(sentAtMs: number): void {
-    const sampleMs = Math.max(0, this.#nowMs - sentAtMs);
-    this.#roundTripMs = Math.max(sampleMs, 0.9 * this.#roundTripMs + 0.1 * sampleMs);
-    this.#electionTimeoutMs = Math.round(this.#within(ROUND_TRIPS_PER_TIMEOUT * this.#roundTripMs));
+  /**
+   * The timeout follows the round trip to the nearest quorum: as long as that many hear their leader nobody is elected,
+   * however late others answer. It changes with the heartbeat that tells it (F7).
+   */
+  #adaptTimeout(): void {
+    const mostMs = this.#init.electionTimeoutMaxMs / ROUND_TRIPS_PER_TIMEOUT;
+    const tookMs = new Map<ReplicaId, number>([[this.#init.id, 0]]);
+    for (const [id, { roundTrip, isThere }] of this.#progress) {
+      roundTrip.look(this.#nowMs, mostMs);
+      if (isThere) tookMs.set(id, roundTrip.ms);
+    }
+    const quorumMs = -reachedByQuorum(votersOf(this.#memberships.current), (id) => -(tookMs.get(id) ?? Number.POSITIVE_INFINITY));
+    if (quorumMs !== Number.POSITIVE_INFINITY) this.#setElectionTimeout(ROUND_TRIPS_PER_TIMEOUT * quorumMs);
+  }
+
+  #setElectionTimeout(timeoutMs: number): void {
+    this.#electionTimeoutMs = Math.round(this.#within(timeoutMs));
+    this.#timeoutAtMs = this.#nowMs;
   }
 
   #within(timeoutMs: number): number {
@@ -880,7 +900,7 @@ export class Raft {
 
   #appendReceived(from: ReplicaId, message: Message<'append'>): void {
     this.#hearLeader(from);
-    this.#electionTimeoutMs = this.#within(message.electionTimeoutMs);
+    this.#setElectionTimeout(message.electionTimeoutMs);
     const { previousIndex, previousTerm, entries } = message;
     if (previousIndex < this.#log.firstIndex - 1 || this.#log.termAt(previousIndex) !== previousTerm) {
       // What is committed here agrees with every later leader's log (leader completeness).
@@ -1044,9 +1064,12 @@ export class Raft {
       return;
     }
     if (this.#nowMs < this.#heartbeatAtMs) return;
+    this.#adaptTimeout();
     this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
+    this.#quorumAtMs = Math.min(this.#quorumAtMs, this.#nowMs + this.#electionTimeoutMs);
     for (const [id, progress] of this.#progress) {
-      if (progress.isInFlight && progress.isOverdue(this.#nowMs, this.#electionTimeoutMs)) progress.giveUp(this.#nowMs);
+      const patientMs = Math.max(this.#electionTimeoutMs, ROUND_TRIPS_PER_TIMEOUT * progress.roundTrip.ms);
+      if (progress.isInFlight && progress.isOverdue(this.#nowMs, patientMs)) progress.giveUp(this.#nowMs);
       // An answer that was lost must not be the last: as long as it is not known to have everything, it is asked.
       const isIdle = !progress.isInFlight && progress.next > this.#log.lastIndex;
       if (isIdle && progress.match < this.#log.lastIndex) progress.probeFrom(this.#log.lastIndex, this.#nowMs);

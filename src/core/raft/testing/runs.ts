@@ -11,6 +11,7 @@ import {
   isAlone,
   isSlow,
   leadersCutShort,
+  leadersStop,
   losesMuch,
 } from './stories.ts';
 
@@ -29,6 +30,7 @@ export const runs = {
   fallsSilent,
   losesMuch,
   leadersCutShort,
+  leadersStop,
   isSlow,
 } as const satisfies Readonly<Record<string, Run>>;
 

@@ -76,6 +76,33 @@ export function comesBack(seed: number, print: Print = null): Cluster {
   return cluster;
 }
 
+/**
+ * Leaders that do not run for a while, whatever comes in meanwhile, are followed by another one, and that one stays:
+ * late answers of one that was away make it more patient, and early ones less, and it is never silent for longer than
+ * it has told the others to wait.
+ */
+export function leadersStop(seed: number, print: Print = null): Cluster {
+  const random = new Prng(seed ^ 0x5709);
+  const cluster = begin(seed, print, random, { voters: 3 });
+  for (let round = 0; round < 6; round += 1) {
+    const stopped = elected(cluster);
+    cluster.run(timeoutMs(cluster) * random.next());
+    const { term } = must(stopped.status, 'a leader');
+    cluster.stop(stopped.id, integerBetween(random, 100, 10_000), false);
+    const isReplaced = () => (cluster.leader()?.status?.term ?? 0) > term;
+    if (!cluster.runUntil(isReplaced, 10_000)) continue; // it was back before anyone had waited long enough
+    const leader = must(cluster.leader(), 'a leader');
+    const { elections } = cluster.invariants;
+    for (let times = integerBetween(random, 1, 30); times > 0; times -= 1) {
+      if (chance(random, 0.7)) cluster.propose(leader.id);
+      cluster.run(4 * timeoutMs(cluster) * random.next());
+    }
+    assert(cluster.invariants.elections === elections, `${leader.id} leads, lives, and is voted out`);
+  }
+  settle(cluster);
+  return cluster;
+}
+
 /** A leader that hears no quorum gives up, so that its clients look elsewhere (check-quorum: dissertation 6.2). */
 export function isAlone(seed: number, print: Print = null): Cluster {
   const random = new Prng(seed ^ 0xa10e);
