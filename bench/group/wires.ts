@@ -1,30 +1,18 @@
 /**
  * Links with a delay, where the kernel offers none: TCP connections that pass through a process which holds every
- * chunk for as long as the link is long. Timers of Node and epoll are a millisecond coarse; a thread that sleeps in
- * Atomics.wait wakes within some hundredths of one and costs nothing meanwhile. What the link is in the end is
- * measured through it (round-trip.ts).
+ * chunk for as long as the link is long (sleeper.ts). What the link is in the end is measured through it (round-trip.ts).
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { Worker } from 'node:worker_threads';
 import { machineMs } from '../parts/machine-clock.ts';
 import { serveParent } from '../parts/serve-parent.ts';
+import { Sleeper } from './sleeper.ts';
 
 export interface WireRequest {
   readonly targetPort: number;
   /** One way. */
   readonly delayMs: number;
 }
-
-/** Sleeps until the time that stands in `due`, then says so: once a turn. */
-const SLEEPER = `
-const { workerData: { turn, due }, parentPort } = require('node:worker_threads');
-for (let seen = 0; ; seen += 1) {
-  Atomics.wait(turn, 0, seen);
-  const restMs = due[0] - Number(process.hrtime.bigint()) / 1e6;
-  if (restMs > 0) Atomics.wait(turn, 1, 0, restMs);
-  parentPort.postMessage(null);
-}`;
 
 export function wires(): void {
   const lines = new Map<number, DelayLine>();
@@ -50,18 +38,11 @@ async function listen(server: Server): Promise<number> {
 /** All that is held by one is held equally long, so what enters first leaves first. */
 class DelayLine {
   readonly #delayMs: number;
-  readonly #turn = new Int32Array(new SharedArrayBuffer(8));
-  readonly #due = new Float64Array(new SharedArrayBuffer(8));
+  readonly #sleeper = new Sleeper(() => this.#release());
   #held: { readonly dueMs: number; readonly pass: () => void }[] = [];
-  #isAsleep = false;
 
   constructor(delayMs: number) {
     this.#delayMs = delayMs;
-    const sleeper = new Worker(SLEEPER, { eval: true, workerData: { turn: this.#turn, due: this.#due } });
-    sleeper.on('message', () => {
-      this.#isAsleep = false;
-      this.#release();
-    });
   }
 
   hold(pass: () => void): void {
@@ -78,11 +59,7 @@ class DelayLine {
 
   #sleep(): void {
     const [first] = this.#held;
-    if (this.#isAsleep || first === undefined) return;
-    this.#isAsleep = true;
-    this.#due[0] = first.dueMs;
-    Atomics.add(this.#turn, 0, 1);
-    Atomics.notify(this.#turn, 0);
+    if (first) this.#sleeper.sleepUntil(first.dueMs);
   }
 }
 
