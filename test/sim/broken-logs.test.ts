@@ -4,8 +4,6 @@ import { type Break, firstFound, loadBroken, seedsUpTo } from './broken-program.
 
 interface BrokenLog extends Break {
   readonly rule: string;
-  /** Tried first: found by one in some hundred only. A change of the simulation makes another story of it. */
-  readonly seed?: number;
   readonly caught: RegExp;
 }
 

@@ -14,6 +14,8 @@ export interface Break {
   readonly find: string;
   /** ... and what stands there in the broken program. */
   readonly replace: string;
+  /** Tried first, where few find it. A change of the simulation makes another story of a seed. */
+  readonly seed?: number;
 }
 
 /** What `entry` exports, with the break in it. */

@@ -7,8 +7,6 @@ export interface BrokenRaft extends Break {
   readonly rule: string;
   /** The kind of run that finds it, and what that says. */
   readonly run: RunName;
-  /** Tried first: found by one in a thousand only. A change of the simulation makes another story of it. */
-  readonly seed?: number;
   readonly caught: RegExp;
 }
 

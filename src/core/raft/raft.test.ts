@@ -75,6 +75,23 @@ it.each([
   expect(hour.lost).toBeGreaterThan(400);
 });
 
+it('a voter far away makes nobody wait longer for a leader that is gone', () => {
+  const cluster = new Cluster({ ...CALM, seed: 1, voters: 5 });
+  expect(cluster.runUntil(() => cluster.leader() !== null, 10_000)).toBe(true);
+  const leader = cluster.leader()?.id ?? '';
+  const [far = ''] = [...cluster.members.keys()].filter((id) => id !== leader);
+  for (const near of cluster.members.keys())
+    for (const [from, to] of [
+      [far, near],
+      [near, far],
+    ] as const)
+      if (near !== far) cluster.network.slow(from, to, 300);
+  cluster.run(10_000);
+  const { elections } = cluster.invariants;
+  cluster.stop(leader, 60_000, false);
+  expect(cluster.runUntil(() => cluster.invariants.elections > elections, 1_000)).toBe(true);
+});
+
 it('a replica alone leads and commits at once', () => {
   const cluster = new Cluster({ ...CALM, seed: 1, voters: 1 });
   cluster.run(10);
