@@ -70,7 +70,7 @@ const NOTHING = new Uint8Array(0);
 const ROUND_TRIPS_PER_TIMEOUT = 10;
 const HEARTBEATS_PER_TIMEOUT = 3;
 /** Who campaigns asks once in up to two timeouts. */
-const SILENT_TIMEOUTS = 5;
+const SILENT_TIMEOUTS = 3;
 
 export class Raft {
   readonly #init: RaftInit;
@@ -215,7 +215,8 @@ export class Raft {
     this.#effects = [];
     this.#take(input);
     if (this.#role === 'leader') this.#lead();
-    this.#hearing.speaks(this.#role !== 'follower', nowMs);
+    // A leader that has given up, for want of a quorum, goes on counting: it asks again with its next timer.
+    this.#hearing.speaks(this.#role !== 'follower' || (this.#leader === null && !this.#isPaused), nowMs);
     this.#tellPeers();
     // Whoever applies what is delivered takes its time, and a leader waits for the word that what it sent is written: that
     // is the next input.
