@@ -22,6 +22,9 @@ const SEEDS: Readonly<Record<RunName, number>> = {
   isSlow: 20,
 };
 
+/** Two timeouts of the longest until it asks, three in which nobody answers. */
+const SILENT_WITHIN_MS = 5 * 3_000;
+
 /** What each of these found, when it failed. (A seed is another story once the simulation itself changes.) */
 const REGRESSIONS: readonly (readonly [RunName, number, string])[] = [
   ['losesMuch', 7001068, 'a few small entries that were lost several times were waited for twice as long each time'],
@@ -90,6 +93,19 @@ it('a voter far away makes nobody wait longer for a leader that is gone', () => 
   const { elections } = cluster.invariants;
   cluster.stop(leader, 60_000, false);
   expect(cluster.runUntil(() => cluster.invariants.elections > elections, 1_000)).toBe(true);
+});
+
+it.each(['its leader', 'a follower'])('left alone, %s says soon that nobody answers, however patient the group had become', (who) => {
+  const cluster = new Cluster({ ...CALM, seed: 1, voters: 3 });
+  expect(cluster.runUntil(() => cluster.leader() !== null, 10_000)).toBe(true);
+  const ids = [...cluster.members.keys()];
+  for (const from of ids) for (const to of ids) if (from !== to) cluster.network.slow(from, to, 300);
+  cluster.run(20_000);
+  const leader = cluster.leader()?.id ?? '';
+  const left = who === 'its leader' ? leader : (ids.find((id) => id !== leader) ?? '');
+  const others = ids.filter((id) => id !== left);
+  for (const other of others) cluster.stop(other, 60_000, false);
+  expect(cluster.runUntil(() => cluster.member(left).raft?.status.silent.size === others.length, SILENT_WITHIN_MS)).toBe(true);
 });
 
 it('a replica alone leads and commits at once', () => {
