@@ -347,7 +347,7 @@ export class RaftLog implements Log {
     const ours = entries.filter(({ kind }) => kind === 'data');
     if (ours.length > 0)
       this.#listener?.committed(
-        ours.map(({ index, data, proposal }) => ({ index, data, ...(proposal === undefined ? {} : { proposal }) })),
+        ours.map(({ index, data, proposal }) => (proposal === undefined ? { index, data } : { index, data, proposal })),
       );
     for (const { proposal } of entries) if (proposal !== undefined && proposal < 0) this.#changes.answer(proposal, null);
     if (this.#leadership.delivered(last.term)) this.#tellLeadership();

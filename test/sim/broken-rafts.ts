@@ -163,8 +163,8 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   'remembers as committed what is only written': {
     rule: 'what is written down as committed is',
     file: raft,
-    find: 'const hard = { ...this.#hard, commit: this.#commit };',
-    replace: 'const hard = { ...this.#hard, commit: this.#log.lastIndex };',
+    find: 'const hard = { term, votedFor, commit: this.#commit };',
+    replace: 'const hard = { term, votedFor, commit: this.#log.lastIndex };',
     run: 'misfortunes',
     caught: /state machine safety|leader completeness|F4|L1|committed/,
   },
@@ -261,7 +261,7 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   'answers a proposal by the entry that took its place': {
     rule: 'L2: a proposal is answered by its own entry',
     file: raft,
-    find: 'if (own.term === entry.term) return',
+    find: 'if (own.term === term) return',
     replace: 'if (own.term > 0) return',
     run: 'misfortunes',
     caught: /answered once, by its own entry/,

@@ -1,13 +1,14 @@
 /** Free ports, as the kernel gives them out; remembered for a while, since the instance has yet to take its own. */
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
+import { Latest } from '../../core/base/latest.ts';
 import type { HostPorts } from '../../ports/host-ports.ts';
 
 const REMEMBERED = 256;
 const ATTEMPTS = 50;
 
 export class OsHostPorts implements HostPorts {
-  readonly #recent: number[] = [];
+  readonly #recent = new Latest<number>(REMEMBERED);
 
   async pick(protocol: 'tcp' | 'udp', preferred?: number): Promise<number> {
     const listenOn = protocol === 'tcp' ? listenTcp : listenUdp;
@@ -15,10 +16,9 @@ export class OsHostPorts implements HostPorts {
     let port = 0;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       port = (await listenOn(0)) ?? 0;
-      if (port !== 0 && !this.#recent.includes(port)) break;
+      if (port !== 0 && !this.#recent.all().includes(port)) break;
     }
     this.#recent.push(port);
-    if (this.#recent.length > REMEMBERED) this.#recent.shift();
     return port;
   }
 }

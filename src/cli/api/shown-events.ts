@@ -3,6 +3,7 @@
  * events by itself and gives them its own time, one that was away a later one. So an event is known again by its words,
  * unless it is newer than all that was shown.
  */
+import { Latest } from '../../core/base/latest.ts';
 import { limits } from '../../core/base/limits.ts';
 import type { EventView } from '../../core/model/views.ts';
 
@@ -10,8 +11,8 @@ import type { EventView } from '../../core/model/views.ts';
 const APART_MS = 2_000;
 
 export class ShownEvents {
-  /** Oldest first; as many as an orchestrator keeps. */
-  readonly #shown: EventView[] = [];
+  /** As many as an orchestrator keeps. */
+  readonly #shown = new Latest<EventView>(limits.events);
   #newestMs = 0;
   /** How many of those of these words have not been told again yet. */
   readonly #untold = new Map<string, number>();
@@ -19,7 +20,7 @@ export class ShownEvents {
   /** From now on each of them is told once more. */
   beginAgain(): void {
     this.#untold.clear();
-    for (const event of this.#shown) this.#untold.set(wordsOf(event), (this.#untold.get(wordsOf(event)) ?? 0) + 1);
+    for (const event of this.#shown.all()) this.#untold.set(wordsOf(event), (this.#untold.get(wordsOf(event)) ?? 0) + 1);
   }
 
   /** Whether the event is one of those. */
@@ -34,7 +35,6 @@ export class ShownEvents {
   add(event: EventView): void {
     this.#newestMs = Math.max(this.#newestMs, event.atMs);
     this.#shown.push(event);
-    if (this.#shown.length > limits.events) this.#shown.shift();
   }
 }
 

@@ -36,6 +36,8 @@ const seenCandidateSchema = z.strictObject({
   memoryBytes: z.number(),
 });
 
+export type SeenCandidate = z.output<typeof seenCandidateSchema>;
+
 export const seenSchema = z.strictObject({
   policy: z.enum(PLACEMENT_POLICIES),
   /** Best first, at most limits.decisionCandidates. */

@@ -44,7 +44,8 @@ function applyCommand(state: OrchestratorState, command: Command, atMs: number, 
     case 'decide': {
       const { tip, by = { term: 1, leader: state.name, votes: [] } } = command;
       if (tip) state.decisions.witness(tip);
-      for (const decision of command.decisions) applyDecision(state, decision, { ...by, atMs }, changes);
+      const decider = { ...by, atMs };
+      for (const decision of command.decisions) applyDecision(state, decision, decider, changes);
       return;
     }
     case 'parentDesired':

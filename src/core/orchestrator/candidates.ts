@@ -79,6 +79,16 @@ export class Candidates {
     this.#nowMs = nowMs;
   }
 
+  /** Silence begins with time alone. Everything else that changes a child touches it. */
+  timePassed(nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (this.#touched === null) return;
+    for (const [name, link] of this.#observed.links) {
+      const known = this.#candidates.get(name);
+      if (known && known.connected !== this.#isConnected(link)) this.#touched.add(name);
+    }
+  }
+
   forgetChanges(): void {
     this.#changes = [];
   }
@@ -122,7 +132,7 @@ export class Candidates {
       known.linkVersion === link.version &&
       known.memberVersion === member.version &&
       known.instances === this.#state.countOn(name);
-    const connected = link.session !== null && !isSilent(link.lastHeardMs, this.#nowMs);
+    const connected = this.#isConnected(link);
     const cordoned = member.cordoned || member.draining;
     const same = before?.connected === connected && before.cordoned === cordoned && before.kind === member.record.kind;
     const given = this.#given.get(name);
@@ -133,6 +143,10 @@ export class Candidates {
     }
     const { candidate } = isFresh ? known : this.#learn(member, link, link.summary);
     this.#changed({ ...candidate, connected, cordoned });
+  }
+
+  #isConnected({ session, lastHeardMs }: Link): boolean {
+    return session !== null && !isSilent(lastHeardMs, this.#nowMs);
   }
 
   #changed(candidate: Candidate): void {
@@ -164,7 +178,7 @@ export class Candidates {
     const added =
       before && before.summary === summary && before.linkVersion === link.version ? addedSince(before, member, all) : null;
     const usedHostPorts = new Set(added ? before?.candidate.usedHostPorts : []);
-    const blank: Candidate = { name, kind, summary, connected: true, cordoned: false, instancesOfService: 0 };
+    const blank: Candidate = { name, kind, summary, connected: true, cordoned: false, instancesOfService: 0, usedHostPorts };
     let left = (added && before?.candidate.summary) ?? summary;
     for (const instance of added ?? all) {
       const spec = this.#state.specOf(instance);
@@ -173,7 +187,7 @@ export class Candidates {
       const shown = instance.leaving !== null || instance.since <= link.version;
       if (!shown) left = reserveDemand(this.#demands.of(spec).demand, { ...blank, summary: left });
     }
-    return this.#know(member, link, summary, { ...blank, summary: left, usedHostPorts });
+    return this.#know(member, link, summary, { ...blank, summary: left });
   }
 
   #know({ record: { name }, version }: Member, link: Link, summary: Summary, candidate: Candidate): Known {

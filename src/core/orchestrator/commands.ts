@@ -3,7 +3,8 @@
  * `parentDesired` from the orchestrator above. Each entry carries the time at which it was proposed: apply
  * reads no clock.
  */
-import type { ChainLink, DecidedBy, Seen } from '../model/decisions.ts';
+import { must } from '../base/assert.ts';
+import type { ChainLink, DecidedBy, Seen, SeenCandidate } from '../model/decisions.ts';
 import type { Assignment } from '../model/messages.ts';
 import type { ReplicaRecord } from '../model/replicas.ts';
 import type { ClientRequest } from '../model/requests.ts';
@@ -75,11 +76,41 @@ export interface LoggedCommand {
   readonly command: Command;
 }
 
+type SeenAs<T> = Omit<Seen, 'candidates'> & { readonly candidates: readonly T[] };
+type Decide = Extract<Command, { type: 'decide' }>;
+/** Who comes second to one choice is the next one: a round lists each candidate once, and decisions name its place. */
+type WrittenDecide = Omit<Decide, 'decisions'> & {
+  readonly decisions: readonly { readonly do: Decision['do']; seen?: SeenAs<SeenCandidate | number> | undefined }[];
+  /** Entries of older versions have none: there each decision shows its candidates itself. */
+  readonly candidates?: readonly SeenCandidate[] | undefined;
+};
+
 export function encodeCommand(logged: LoggedCommand): string {
-  return JSON.stringify(logged);
+  if (logged.command.type !== 'decide') return JSON.stringify(logged);
+  const places = new Map<SeenCandidate, number>();
+  const placeOf = (candidate: SeenCandidate): number => {
+    const place = places.get(candidate) ?? places.size;
+    places.set(candidate, place);
+    return place;
+  };
+  const decisions = logged.command.decisions.map((decision) =>
+    'seen' in decision && decision.seen
+      ? { ...decision, seen: { ...decision.seen, candidates: decision.seen.candidates.map(placeOf) } }
+      : decision,
+  );
+  const command: WrittenDecide = { ...logged.command, decisions, candidates: [...places.keys()] };
+  return JSON.stringify({ ...logged, command });
 }
 
 /** An entry of our own log, whose checksum the log has verified. */
 export function decodeCommand(text: string): LoggedCommand {
-  return JSON.parse(text) as LoggedCommand;
+  const logged = JSON.parse(text) as { readonly atMs: number; readonly command: Command | WrittenDecide };
+  const { command } = logged;
+  if ('candidates' in command && command.candidates) {
+    const { candidates } = command;
+    const shown = (one: SeenCandidate | number) => (typeof one === 'number' ? must(candidates[one], 'a candidate') : one);
+    for (const decision of command.decisions)
+      if (decision.seen) decision.seen = { ...decision.seen, candidates: decision.seen.candidates.map(shown) };
+  }
+  return logged as LoggedCommand;
 }

@@ -11,6 +11,7 @@
  *  D4. What a round of decisions saw as the end of the chain is in the chain: a log in which an earlier round was
  *      altered contradicts the later ones.
  */
+import { Latest } from '../base/latest.ts';
 import { limits } from '../base/limits.ts';
 import type { ChainLink, ChainVerdict, DecisionRecord, Seen } from '../model/decisions.ts';
 
@@ -40,7 +41,7 @@ export class DecisionChain {
   readonly #hash: Hash;
   #anchor: ChainLink = { number: 0, hash: '' };
   #tip: ChainLink = { number: 0, hash: '' };
-  #records: Sealed[] = [];
+  #records = new Latest<Sealed>(limits.decisionRecords);
   #disputed: number | null = null;
 
   constructor(hash: Hash) {
@@ -61,29 +62,34 @@ export class DecisionChain {
     const before = this.#tip.hash;
     const text = canonicalText(content, number, before);
     const hash = this.#hash(text);
-    this.#records.push({ text, hash });
     this.#tip = { number, hash };
-    if (this.#records.length <= limits.decisionRecords) return;
-    const oldest = this.#records.shift();
+    this.#keep({ text, hash });
+  }
+
+  #keep(sealed: Sealed): void {
+    const oldest = this.#records.push(sealed);
     if (oldest) this.#anchor = { number: this.#anchor.number + 1, hash: oldest.hash };
   }
 
   /** D4. An old link that is not kept any more cannot be compared. */
   witness(link: ChainLink): void {
-    const known = link.number === this.#anchor.number ? this.#anchor : this.#records[link.number - this.#anchor.number - 1];
+    const known = link.number === this.#anchor.number ? this.#anchor : this.#records.at(link.number - this.#anchor.number - 1);
     if (known && known.hash !== link.hash) this.#disputed ??= link.number;
     if (link.number > this.#tip.number) this.#disputed ??= link.number;
   }
 
   record(number: number): DecisionRecord | undefined {
-    const sealed = this.#records[number - this.#anchor.number - 1];
+    const sealed = this.#records.at(number - this.#anchor.number - 1);
     return sealed && recordOf(sealed);
   }
 
   /** Oldest first. Without `after` the newest. */
   list(limit: number, after?: number): readonly DecisionRecord[] {
     const from = after === undefined ? this.#records.length - limit : after - this.#anchor.number;
-    return this.#records.slice(Math.max(0, from), Math.max(0, from) + limit).map(recordOf);
+    return this.#records
+      .all()
+      .slice(Math.max(0, from), Math.max(0, from) + limit)
+      .map(recordOf);
   }
 
   verify(epoch: string): ChainVerdict {
@@ -91,16 +97,15 @@ export class DecisionChain {
   }
 
   toJSON(): KeptChain {
-    return { anchor: this.#anchor, tip: this.#tip, records: this.#records.map(recordOf), disputed: this.#disputed };
+    return { anchor: this.#anchor, tip: this.#tip, records: this.#records.all().map(recordOf), disputed: this.#disputed };
   }
 
   restore(kept: KeptChain): void {
     this.#anchor = kept.anchor;
     this.#tip = kept.tip;
-    this.#records = kept.records.map((record) => ({
-      text: canonicalText(record, record.number, record.before),
-      hash: record.hash,
-    }));
+    this.#records = new Latest(limits.decisionRecords);
+    for (const record of kept.records)
+      this.#keep({ text: canonicalText(record, record.number, record.before), hash: record.hash });
     this.#disputed = kept.disputed;
   }
 }

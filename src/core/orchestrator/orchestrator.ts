@@ -21,6 +21,7 @@
  *      since would be stopped there, and what has been stopped would start again.
  */
 import { must, unreachable } from '../base/assert.ts';
+import { Latest } from '../base/latest.ts';
 import { limits } from '../base/limits.ts';
 import type { Random } from '../base/prng.ts';
 import type { DecidedBy } from '../model/decisions.ts';
@@ -150,7 +151,7 @@ export class Orchestrator {
   /** On demand: leadership is wanted here, and nobody has it yet. */
   #isWanting = false;
   readonly #upward = new UpwardStatus();
-  readonly #events: EventView[] = [];
+  readonly #events = new Latest<EventView>(limits.events);
   #nextEvent = 1;
   #effects: OrchestratorEffect[] = [];
   #nowMs = 0;
@@ -230,7 +231,7 @@ export class Orchestrator {
   }
 
   eventsAfter(sequence: number): readonly EventView[] {
-    return this.#events.filter((event) => event.sequence > sequence);
+    return this.#events.all().filter((event) => event.sequence > sequence);
   }
 
   step(nowMs: number, input: OrchestratorInput): readonly OrchestratorEffect[] {
@@ -678,7 +679,7 @@ export class Orchestrator {
     this.#giveUpAnswers();
     if (!this.#leadership.leads && !this.#isOnDemand) return;
     this.#observed.presume(this.#peers, this.#nowMs);
-    this.#placer.touchAll(this.#nowMs);
+    this.#placer.timePassed(this.#nowMs);
     this.#isHeldBack = false;
     for (const [child, link] of this.#observed.links) {
       // A service may have less patience than it takes to be silent: from the first missed heartbeat on, ask each.
@@ -734,17 +735,15 @@ export class Orchestrator {
 
   #nextDecisions(): Decision[] {
     if (this.#dirty.size === 0 || this.#state.epoch === '') return [];
-    const turns = this.#turns();
-    this.#dirty = new Set();
     let number = this.#state.nextNumber;
     this.#placer.beginRound(this.#nowMs);
     const decisions: Decision[] = [];
-    for (const key of turns) {
-      const service = this.#state.services.get(key);
-      if (!service) continue;
+    for (const key of this.#turns()) {
       const decisionsMax = limits.decisionsPerRound - decisions.length;
-      if (decisionsMax <= 0) {
-        this.#dirty.add(key); // its turn is when this round is committed
+      if (decisionsMax <= 0) break; // the others' turn is when this round is committed
+      const service = this.#state.services.get(key);
+      if (!service) {
+        this.#dirty.delete(key);
         continue;
       }
       this.#waiting.delete(key);
@@ -757,23 +756,21 @@ export class Orchestrator {
         findPlace: (spec, wish) => this.#findPlace(key, spec, wish),
         decisionsMax,
       });
-      if (steps.length >= decisionsMax) this.#dirty.add(key); // there may be more
+      if (steps.length < decisionsMax) this.#dirty.delete(key); // else there may be more
       for (const step of steps) decisions.push(step);
     }
     return decisions;
   }
 
   /** Who lacks most comes last, and of these who lacks least first: one is finished, with its ranking at hand, before the next. */
-  #turns(): readonly string[] {
-    const turns: string[] = [];
+  *#turns(): Iterable<string> {
     const large: { readonly key: string; readonly missing: number }[] = [];
     for (const key of this.#dirty) {
       const missing = this.#state.missingOf(key);
-      if (missing < limits.decisionsPerRound) turns.push(key);
+      if (missing < limits.decisionsPerRound) yield key;
       else large.push({ key, missing });
     }
-    for (const { key } of large.sort((a, b) => a.missing - b.missing)) turns.push(key);
-    return turns;
+    for (const { key } of large.sort((a, b) => a.missing - b.missing)) yield key;
   }
 
   #findPlace(service: string, spec: ServiceSpec, wish: PlaceWish): Found | null {
@@ -827,10 +824,9 @@ export class Orchestrator {
     this.#effects.push({ type: 'changed', kind, name });
   }
 
-  #happened(event: NewEvent, atMs = this.#nowMs): void {
-    const full = { ...event, sequence: this.#nextEvent++, atMs };
+  #happened({ level, subject, message }: NewEvent, atMs = this.#nowMs): void {
+    const full = { level, subject, message, sequence: this.#nextEvent++, atMs };
     this.#events.push(full);
-    if (this.#events.length > limits.events) this.#events.shift();
     this.#effects.push({ type: 'happened', event: full });
   }
 }

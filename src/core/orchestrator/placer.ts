@@ -83,9 +83,13 @@ export class Placer {
     this.#candidates.touch(child);
   }
 
-  /** Time passes, or something may have changed about any child. */
+  /** Something may have changed about any child. */
   touchAll(nowMs: number): void {
     this.#candidates.touchAll(nowMs);
+  }
+
+  timePassed(nowMs: number): void {
+    this.#candidates.timePassed(nowMs);
     for (const [key, { usedMs }] of this.#rankings) if (Math.abs(nowMs - usedMs) > RANKING_KEPT_MS) this.#rankings.delete(key);
   }
 

@@ -14,7 +14,7 @@ import { limits } from '../base/limits.ts';
 import { ok, type Result, refused } from '../base/result.ts';
 import { compareText } from '../capacity/groups.ts';
 import { reserve } from '../capacity/reserve.ts';
-import type { Rejection, Seen } from '../model/decisions.ts';
+import type { Rejection, Seen, SeenCandidate } from '../model/decisions.ts';
 import type { PlacementPolicyName } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import { explainer, type Refusal } from './explain.ts';
@@ -64,7 +64,7 @@ export function place(
   const listed = [best, ...runnersUp].slice(0, limits.decisionCandidates);
   const seen: Seen = {
     policy,
-    candidates: listed.map(({ candidate, score }) => seenCandidate(demand, candidate, score)),
+    candidates: listed.map((scored) => seenOf(demand, scored)),
     others: fitting - listed.length,
     rejected,
   };
@@ -133,6 +133,8 @@ export interface Scored extends HeapItem {
   readonly score: number;
   /** Of `Demand.tieBreaker` and the name; -1 until a tie asks for it. */
   tieHash: number;
+  /** As records show it; null until one does. The next ones name the same. */
+  seen: SeenCandidate | null;
 }
 
 function contenders(
@@ -156,7 +158,7 @@ export function contend(demand: Demand, candidate: Candidate, policy: Policy): S
   const { summary, instancesOfService } = candidate;
   const score = policy.score(demand, { summary, groups: fit.groups, instancesOfService });
   assert(Number.isFinite(score), 'a score is a number');
-  return { candidate, fit, score, tieHash: -1, at: -1 };
+  return { candidate, fit, score, tieHash: -1, seen: null, at: -1 };
 }
 
 export function before(demand: Demand, policy: Policy, a: Scored, b: Scored): boolean {
@@ -180,6 +182,11 @@ function tieHash(demand: Demand, scored: Scored): number {
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   scored.tieHash = (hash ^ (hash >>> 16)) >>> 0;
   return scored.tieHash;
+}
+
+export function seenOf(demand: Demand, scored: Scored): SeenCandidate {
+  scored.seen ??= seenCandidate(demand, scored.candidate, scored.score);
+  return scored.seen;
 }
 
 function choiceOf({ candidate, score, fit }: Scored): Choice {

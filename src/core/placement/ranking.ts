@@ -14,10 +14,10 @@ import type { Rejection, Seen } from '../model/decisions.ts';
 import type { PlacementPolicyName } from '../model/service.ts';
 import type { Summary } from '../model/summary.ts';
 import { Heap } from './heap.ts';
-import { before, contend, type Scored } from './place.ts';
+import { before, contend, type Scored, seenOf } from './place.ts';
 import { POLICIES } from './policies.ts';
 import type { Candidate, Demand } from './requirement.ts';
-import { rejectionOf, seenCandidate } from './seen.ts';
+import { rejectionOf } from './seen.ts';
 
 const NONE: ReadonlyMap<string, number> = new Map();
 const NOBODY: ReadonlyMap<string, string> = new Map();
@@ -101,7 +101,7 @@ export class Ranking {
     const rejected = this.#rejectedBut(exclude);
     const seen: Seen = {
       policy: this.#policy,
-      candidates: listed.map(({ candidate, score }) => seenCandidate(this.#demand, candidate, score)),
+      candidates: listed.map((scored) => seenOf(this.#demand, scored)),
       others: this.#heap.size - this.#fittingOf(exclude) - listed.length,
       rejected,
     };

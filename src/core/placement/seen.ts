@@ -1,6 +1,6 @@
 /** What a placement was decided on, small enough to be kept with each: the best few, and the others as counts. */
 import { busyFraction } from '../capacity/load.ts';
-import type { Rejection, Seen } from '../model/decisions.ts';
+import type { Rejection, SeenCandidate } from '../model/decisions.ts';
 import { hasRoom, NO, nameAnswer, takenPort } from './filter.ts';
 import type { Candidate, Demand } from './requirement.ts';
 
@@ -15,7 +15,7 @@ export function rejectionOf(demand: Demand, candidate: Candidate): Rejection {
   return candidate.summary.groups.some((group) => hasRoom(demand, group)) ? 'unsuitable' : 'resources';
 }
 
-export function seenCandidate(demand: Demand, { name, summary }: Candidate, score: number): Seen['candidates'][number] {
+export function seenCandidate(demand: Demand, { name, summary }: Candidate, score: number): SeenCandidate {
   const { cpuMilli, memoryBytes } = summary.free;
   return { name, score: short(score), load: short(busyFraction(summary, demand.need)), cpuMilli, memoryBytes };
 }

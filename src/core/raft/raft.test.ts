@@ -95,18 +95,21 @@ it('a voter far away makes nobody wait longer for a leader that is gone', () => 
   expect(cluster.runUntil(() => cluster.invariants.elections > elections, 1_000)).toBe(true);
 });
 
-it.each(['its leader', 'a follower'])('left alone, %s says soon that nobody answers, however patient the group had become', (who) => {
-  const cluster = new Cluster({ ...CALM, seed: 1, voters: 3 });
-  expect(cluster.runUntil(() => cluster.leader() !== null, 10_000)).toBe(true);
-  const ids = [...cluster.members.keys()];
-  for (const from of ids) for (const to of ids) if (from !== to) cluster.network.slow(from, to, 300);
-  cluster.run(20_000);
-  const leader = cluster.leader()?.id ?? '';
-  const left = who === 'its leader' ? leader : (ids.find((id) => id !== leader) ?? '');
-  const others = ids.filter((id) => id !== left);
-  for (const other of others) cluster.stop(other, 60_000, false);
-  expect(cluster.runUntil(() => cluster.member(left).raft?.status.silent.size === others.length, SILENT_WITHIN_MS)).toBe(true);
-});
+it.each(['its leader', 'a follower'])(
+  'left alone, %s says soon that nobody answers, however patient the group had become',
+  (who) => {
+    const cluster = new Cluster({ ...CALM, seed: 1, voters: 3 });
+    expect(cluster.runUntil(() => cluster.leader() !== null, 10_000)).toBe(true);
+    const ids = [...cluster.members.keys()];
+    for (const from of ids) for (const to of ids) if (from !== to) cluster.network.slow(from, to, 300);
+    cluster.run(20_000);
+    const leader = cluster.leader()?.id ?? '';
+    const left = who === 'its leader' ? leader : (ids.find((id) => id !== leader) ?? '');
+    const others = ids.filter((id) => id !== left);
+    for (const other of others) cluster.stop(other, 60_000, false);
+    expect(cluster.runUntil(() => cluster.member(left).raft?.status.silent.size === others.length, SILENT_WITHIN_MS)).toBe(true);
+  },
+);
 
 it('a replica alone leads and commits at once', () => {
   const cluster = new Cluster({ ...CALM, seed: 1, voters: 1 });

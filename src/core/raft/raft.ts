@@ -281,7 +281,8 @@ export class Raft {
     if (!this.#isHardUnsaved && this.#unsaved.length === 0) return;
     const write = ++this.#lastWrite;
     this.#writes.push({ write, lastIndex: this.#unsaved.at(-1)?.index ?? 0 });
-    const hard = { ...this.#hard, commit: this.#commit };
+    const { term, votedFor } = this.#hard;
+    const hard = { term, votedFor, commit: this.#commit };
     const persist: RaftEffect = { type: 'persist', write, hard, entries: this.#unsaved };
     if (this.#isHardUnsaved) this.#hardWrite = write;
     this.#isHardUnsaved = false;
@@ -341,7 +342,8 @@ export class Raft {
     const own = this.#proposals.get(entry.index);
     if (!own) return entry;
     this.#forgetProposal(entry.index);
-    if (own.term === entry.term) return { ...entry, proposal: own.proposal };
+    const { index, term, kind, data } = entry;
+    if (own.term === term) return { index, term, kind, data, proposal: own.proposal };
     this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
     return entry;
   }
@@ -749,11 +751,22 @@ export class Raft {
     }
   }
 
-  #sendAppend(to: ReplicaId, part: Pick<Message<'append'>, 'previousIndex' | 'previousTerm' | 'entries' | 'pause'>): void {
+  #sendAppend(
+    to: ReplicaId,
+    {
+      previousIndex,
+      previousTerm,
+      entries,
+      pause,
+    }: Pick<Message<'append'>, 'previousIndex' | 'previousTerm' | 'entries' | 'pause'>,
+  ): void {
     this.#send(to, {
       type: 'append',
       term: this.#hard.term,
-      ...part,
+      previousIndex,
+      previousTerm,
+      entries,
+      pause,
       commit: this.#commit,
       round: this.#reads.round,
       sentAtMs: this.#nowMs,
