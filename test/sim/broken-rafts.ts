@@ -272,8 +272,7 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     find: 'if (led) this.#progress.clear();',
     replace: `if (led) {
       this.#progress.clear();
-      for (const { proposal } of this.#proposals.values()) this.#drop(proposal, 'it leads no more', 'never');
-      this.#proposals.clear();
+      for (const { number } of this.#proposals.takeWithin(0, Infinity)) this.#drop(number, 'it leads no more', 'never');
     }`,
     run: 'misfortunes',
     caught: /dropped for good/,
@@ -370,8 +369,8 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   },
   'takes ten milliseconds for the farthest there is': {
     rule: 'the election timeout follows the round trip',
-    file: raft,
-    find: 'if (neededMs > this.#electionTimeoutMs) this.#setElectionTimeout(neededMs);',
+    file: 'src/core/raft/election-timeout.ts',
+    find: 'if (ROUND_TRIPS * roundTripMs > this.#ms) this.follow(roundTripMs, nowMs);',
     replace: '',
     run: 'farApart',
     caught: /round trips|nobody leads/,
@@ -379,7 +378,7 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   'tells the others to wait for less than it keeps silent': {
     rule: 'F7: a leader is never silent for as long as it has told the others to wait',
     file: raft,
-    find: '      electionTimeoutMs: this.#electionTimeoutMs,',
+    find: '      electionTimeoutMs: this.#electionTimeout.ms,',
     replace: '      electionTimeoutMs: this.#init.electionTimeoutMinMs,',
     run: 'leadersStop',
     caught: /is voted out/,

@@ -21,6 +21,7 @@ import { assert, must, unreachable } from '../base/assert.ts';
 import { limits } from '../base/limits.ts';
 import type { Random } from '../base/prng.ts';
 import type { Ballot, GrantedVote, MembershipChange, RaftEffect, RaftInit, RaftInput, RestoredReplica } from './contract.ts';
+import { ElectionTimeout } from './election-timeout.ts';
 import { EntryLog } from './entry-log.ts';
 import { Hearing } from './hearing.ts';
 import {
@@ -37,8 +38,8 @@ import {
 } from './membership.ts';
 import type { RaftEntry, RaftMessage, SnapshotHead } from './messages.ts';
 import { Progress } from './progress.ts';
+import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
-import { remembered } from './round-trip.ts';
 
 type Message<T extends RaftMessage['type']> = Extract<RaftMessage, { type: T }>;
 type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader';
@@ -66,11 +67,6 @@ export interface RaftStatus {
 }
 
 const NOTHING = new Uint8Array(0);
-/** The election timeout follows the round trip: shorter ones would take one lost packet for a death. */
-const ROUND_TRIPS_PER_TIMEOUT = 10;
-const HEARTBEATS_PER_TIMEOUT = 3;
-/** Who campaigns asks once in up to two timeouts. */
-const SILENT_TIMEOUTS = 3;
 
 export class Raft {
   readonly #init: RaftInit;
@@ -104,12 +100,9 @@ export class Raft {
   #hardWrite = 0;
   /** Writes under way, with the last entry that each makes durable. */
   #writes: { readonly write: number; lastIndex: number }[] = [];
-  /** Where own proposals stand in the log. */
-  readonly #proposals = new Map<number, { readonly term: number; readonly proposal: number; readonly bytes: number }>();
-  #proposalBytes = 0;
+  readonly #proposals = new Proposals();
 
-  #electionTimeoutMs: number;
-  #timeoutAtMs = 0;
+  readonly #electionTimeout: ElectionTimeout;
   #electionAtMs: number | null = null;
   #heardLeaderAtMs = Number.NEGATIVE_INFINITY;
   #votes = new Map<ReplicaId, GrantedVote | null>();
@@ -143,7 +136,7 @@ export class Raft {
     this.#peers = this.#memberships.since(this.#commit);
     this.#peersVersion = this.#memberships.committedAt(this.#commit);
     this.#durable = this.#log.lastIndex;
-    this.#electionTimeoutMs = init.electionTimeoutMinMs;
+    this.#electionTimeout = new ElectionTimeout(init);
   }
 
   get status(): RaftStatus {
@@ -160,7 +153,7 @@ export class Raft {
       peers: this.#peers,
       peersVersion: this.#peersVersion,
       matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
-      silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, SILENT_TIMEOUTS * this.#electionTimeoutMs),
+      silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, this.#electionTimeout.silentMs),
     };
   }
 
@@ -339,35 +332,18 @@ export class Raft {
 
   /** A proposal of this replica's, if the entry is the one that it became; else it was overwritten. */
   #answered(entry: RaftEntry): RaftEntry & { proposal?: number } {
-    const own = this.#proposals.get(entry.index);
+    const own = this.#proposals.take(entry.index);
     if (!own) return entry;
-    this.#forgetProposal(entry.index);
     const { index, term, kind, data } = entry;
-    if (own.term === term) return { index, term, kind, data, proposal: own.proposal };
-    this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
+    if (own.term === term) return { index, term, kind, data, proposal: own.number };
+    this.#drop(own.number, 'another leader took over before it was committed', 'never');
     return entry;
   }
 
   /** Terms grow along the log: behind a committed entry of `term` nothing older can be committed any more. */
   #dropOlderThan(term: number): void {
-    for (const [index, own] of this.#proposals) {
-      if (own.term >= term) continue;
-      this.#forgetProposal(index);
-      this.#drop(own.proposal, 'another leader took over before it was committed', 'never');
-    }
-  }
-
-  #dropFrom(first: number): void {
-    for (const [index, { proposal }] of [...this.#proposals]) {
-      if (index < first) continue;
-      this.#forgetProposal(index);
-      this.#drop(proposal, 'this replica was removed; whether it was committed is not known here', 'unknown');
-    }
-  }
-
-  #forgetProposal(index: number): void {
-    this.#proposalBytes -= this.#proposals.get(index)?.bytes ?? 0;
-    this.#proposals.delete(index);
+    for (const { number } of this.#proposals.takeOlderThan(term))
+      this.#drop(number, 'another leader took over before it was committed', 'never');
   }
 
   #drop(proposal: number, reason: string, fate: 'never' | 'unknown'): void {
@@ -476,8 +452,8 @@ export class Raft {
   /** A paused group keeps no timer. Those who campaign at once get out of each other's way. */
   #setElectionTimer(): void {
     const campaigns = this.#mayCampaign() && !this.#isPaused;
-    const spreadMs = this.#within(this.#electionTimeoutMs * 2 ** this.#failedCampaigns);
-    this.#electionAtMs = campaigns ? this.#nowMs + this.#electionTimeoutMs + this.#random.next() * spreadMs : null;
+    const spreadMs = this.#electionTimeout.spreadMs(this.#failedCampaigns);
+    this.#electionAtMs = campaigns ? this.#nowMs + this.#electionTimeout.ms + this.#random.next() * spreadMs : null;
   }
 
   #campaign(kind: 'pre' | 'real', transfer: boolean): void {
@@ -514,7 +490,8 @@ export class Raft {
 
   #voteRequested(from: ReplicaId, message: Message<'voteRequest'>, attachment: Uint8Array | null): void {
     // A leader that is alive here is not voted out (dissertation 4.2.3), unless it asked for it.
-    const hearsLeader = this.#leader !== null && !this.#isPaused && this.#nowMs - this.#heardLeaderAtMs < this.#electionTimeoutMs;
+    const hearsLeader =
+      this.#leader !== null && !this.#isPaused && this.#nowMs - this.#heardLeaderAtMs < this.#electionTimeout.ms;
     const isHeld = (this.#role === 'leader' || hearsLeader) && !message.transfer;
     if (!isHeld && !message.pre && message.term > this.#hard.term) this.#becomeFollower(message.term, null);
     const upToDate =
@@ -563,9 +540,7 @@ export class Raft {
     if (this.#role === 'leader' && message.granted && !message.pre && message.attachment !== null)
       this.#effects.push({ type: 'lateVote', vote: { voter: from, attachment: message.attachment } });
     if (this.#role !== 'candidate' && this.#role !== 'preCandidate') return;
-    // Where an answer takes longer than the timeout, nobody would ever be elected, and no leader stay to measure it.
-    const neededMs = ROUND_TRIPS_PER_TIMEOUT * (this.#nowMs - this.#campaignsAtMs[message.pre ? 'pre' : 'real']);
-    if (neededMs > this.#electionTimeoutMs) this.#setElectionTimeout(neededMs);
+    this.#electionTimeout.growFor(this.#nowMs - this.#campaignsAtMs[message.pre ? 'pre' : 'real'], this.#nowMs);
     const asked = this.#role === 'candidate' ? !message.pre && message.term === this.#hard.term : message.pre;
     if (!asked) return;
     if (message.granted && message.pre && message.term !== this.#hard.term + 1) return; // of an earlier campaign
@@ -598,8 +573,8 @@ export class Raft {
     // A group that paused left everyone with all there is: what is to be decided follows the first entry without a round between.
     const isLikely = this.#init.leadership === 'on-demand' && this.#commit === this.#log.lastIndex;
     this.#followMembership(this.#log.lastIndex + 1, isLikely);
-    this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
-    this.#quorumAtMs = this.#nowMs + this.#electionTimeoutMs;
+    this.#heartbeatAtMs = this.#nowMs + this.#electionTimeout.heartbeatMs;
+    this.#quorumAtMs = this.#nowMs + this.#electionTimeout.ms;
     this.#busyAtMs = this.#nowMs;
     this.#tellLeader(votes);
     this.#ownTermIndex = this.#log.lastIndex + 1;
@@ -613,7 +588,7 @@ export class Raft {
     // Its process is gone, as a rule: ask the others soon instead of waiting for silence. Pre-vote does the rest.
     this.#heardLeaderAtMs = Number.NEGATIVE_INFINITY;
     if (this.#electionAtMs === null) return;
-    const soonMs = (this.#random.next() * this.#electionTimeoutMs) / HEARTBEATS_PER_TIMEOUT;
+    const soonMs = this.#random.next() * this.#electionTimeout.heartbeatMs;
     this.#electionAtMs = Math.min(this.#electionAtMs, this.#nowMs + soonMs);
   }
 
@@ -631,23 +606,14 @@ export class Raft {
   #refusal(bytes: number): string | null {
     if (this.#role !== 'leader') return 'this replica does not lead';
     if (this.#transfer !== null) return 'the leadership is being handed over';
-    if (bytes > limits.logEntryBytes) return `an entry of ${bytes} bytes is over the limit of ${limits.logEntryBytes}`;
-    if (this.#proposals.size >= limits.logQueueEntries) return `${limits.logQueueEntries} proposals already wait for a quorum`;
-    if (this.#proposalBytes + bytes > limits.logQueueBytes)
-      return `${this.#proposalBytes} bytes of proposals already wait for a quorum`;
-    return null;
+    return this.#proposals.refusal(bytes);
   }
 
   #proposeEntry(proposal: number, kind: RaftEntry['kind'], data: Uint8Array): void {
     const index = this.#log.lastIndex + 1;
-    const earlier = this.#proposals.get(index);
-    if (earlier) {
-      // Overwritten here, and nothing yet committed in its place: another replica may still hold it.
-      this.#forgetProposal(index);
-      this.#drop(earlier.proposal, 'another leader took over; whether it was committed is not known here', 'unknown');
-    }
-    this.#proposals.set(index, { term: this.#hard.term, proposal, bytes: data.length });
-    this.#proposalBytes += data.length;
+    const earlier = this.#proposals.add(index, { term: this.#hard.term, number: proposal, bytes: data.length });
+    // Overwritten here, and nothing yet committed in its place: another replica may still hold it.
+    if (earlier) this.#drop(earlier.number, 'another leader took over; whether it was committed is not known here', 'unknown');
     this.#busyAtMs = this.#nowMs;
     this.#append([{ index, term: this.#hard.term, kind, data }]);
   }
@@ -674,7 +640,7 @@ export class Raft {
   #followMembership(next: number, isLikely = false): void {
     const others = this.#memberships.current.filter(({ id }) => id !== this.#init.id);
     for (const id of [...this.#progress.keys()]) if (!others.some((other) => other.id === id)) this.#progress.delete(id);
-    const guessMs = remembered(this.#electionTimeoutMs, this.#nowMs - this.#timeoutAtMs) / ROUND_TRIPS_PER_TIMEOUT;
+    const guessMs = this.#electionTimeout.guessedRoundTripMs(this.#nowMs);
     for (const { id } of others)
       if (!this.#progress.has(id)) this.#progress.set(id, new Progress({ next, isLikely, guessMs, nowMs: this.#nowMs }));
   }
@@ -725,7 +691,9 @@ export class Raft {
     if (best) this.#send(best[0], { type: 'timeoutNow', term: this.#hard.term }, 0);
     this.#becomeFollower(this.#hard.term, null);
     // Nobody tells one that belongs no more what became of the entries behind its removal.
-    if (!this.#belongs(this.#init.id)) this.#dropFrom(this.#commit + 1);
+    if (this.#belongs(this.#init.id)) return true;
+    for (const { number } of this.#proposals.takeWithin(this.#commit + 1, Number.POSITIVE_INFINITY))
+      this.#drop(number, 'this replica was removed; whether it was committed is not known here', 'unknown');
     return true;
   }
 
@@ -770,7 +738,7 @@ export class Raft {
       commit: this.#commit,
       round: this.#reads.round,
       sentAtMs: this.#nowMs,
-      electionTimeoutMs: this.#electionTimeoutMs,
+      electionTimeoutMs: this.#electionTimeout.ms,
     });
   }
 
@@ -829,24 +797,14 @@ export class Raft {
    * however late others answer. It changes with the heartbeat that tells it (F7).
    */
   #adaptTimeout(): void {
-    const mostMs = this.#init.electionTimeoutMaxMs / ROUND_TRIPS_PER_TIMEOUT;
+    const mostMs = this.#electionTimeout.longestRoundTripMs;
     const tookMs = new Map<ReplicaId, number>([[this.#init.id, 0]]);
     for (const [id, { roundTrip, isThere }] of this.#progress) {
       roundTrip.look(this.#nowMs, mostMs);
       if (isThere) tookMs.set(id, roundTrip.ms);
     }
     const quorumMs = -reachedByQuorum(votersOf(this.#memberships.current), (id) => -(tookMs.get(id) ?? Number.POSITIVE_INFINITY));
-    if (quorumMs !== Number.POSITIVE_INFINITY) this.#setElectionTimeout(ROUND_TRIPS_PER_TIMEOUT * quorumMs);
-  }
-
-  #setElectionTimeout(timeoutMs: number): void {
-    this.#electionTimeoutMs = Math.round(this.#within(timeoutMs));
-    this.#timeoutAtMs = this.#nowMs;
-  }
-
-  #within(timeoutMs: number): number {
-    const { electionTimeoutMinMs, electionTimeoutMaxMs } = this.#init;
-    return Math.min(electionTimeoutMaxMs, Math.max(electionTimeoutMinMs, timeoutMs));
+    if (quorumMs !== Number.POSITIVE_INFINITY) this.#electionTimeout.follow(quorumMs, this.#nowMs);
   }
 
   #pieceTaken(from: ReplicaId, message: Message<'pieceTaken'>): void {
@@ -882,7 +840,7 @@ export class Raft {
   #transferRequested(to: ReplicaId): void {
     if (this.#role !== 'leader' || to === this.#init.id || !isVoter(this.#memberships.current, to)) return;
     if (this.#transfer !== null) return; // two that are told at once would split the votes
-    this.#transfer = { to, deadlineMs: this.#nowMs + this.#electionTimeoutMs, isTold: false };
+    this.#transfer = { to, deadlineMs: this.#nowMs + this.#electionTimeout.ms, isTold: false };
   }
 
   #handOver(): void {
@@ -914,7 +872,7 @@ export class Raft {
 
   #appendReceived(from: ReplicaId, message: Message<'append'>): void {
     this.#hearLeader(from);
-    this.#setElectionTimeout(message.electionTimeoutMs);
+    this.#electionTimeout.set(message.electionTimeoutMs, this.#nowMs);
     const { previousIndex, previousTerm, entries } = message;
     if (previousIndex < this.#log.firstIndex - 1 || this.#log.termAt(previousIndex) !== previousTerm) {
       // What is committed here agrees with every later leader's log (leader completeness).
@@ -1006,11 +964,8 @@ export class Raft {
     this.#durable = 0;
     for (const earlier of this.#writes) earlier.lastIndex = 0;
     this.#writes.push({ write, lastIndex: head.index });
-    for (const [index, { proposal }] of [...this.#proposals]) {
-      if (index > head.index) continue;
-      this.#forgetProposal(index);
-      this.#drop(proposal, 'another leader took over; whether it was committed is not known here', 'unknown');
-    }
+    for (const { number } of this.#proposals.takeWithin(0, head.index))
+      this.#drop(number, 'another leader took over; whether it was committed is not known here', 'unknown');
     this.#dropOlderThan(head.term);
     this.#effects.push({ type: 'adoptSnapshot', write, head });
     this.#membershipChanged();
@@ -1024,7 +979,7 @@ export class Raft {
     else if (this.#role === 'leader') this.#reads.asked(read, null);
     else if (this.#leader === null) refused();
     else {
-      this.#reads.forwarded(read, this.#nowMs + 2 * this.#electionTimeoutMs);
+      this.#reads.forwarded(read, this.#nowMs + 2 * this.#electionTimeout.ms);
       this.#send(this.#leader, { type: 'readRequest', term: this.#hard.term, read });
     }
   }
@@ -1056,7 +1011,7 @@ export class Raft {
     }
     if (this.#nowMs < this.#electionAtMs) return;
     // Much later than it was set for: this process did not run, and heard nobody for that reason. It listens first.
-    if (this.#nowMs - this.#electionAtMs > this.#electionTimeoutMs && this.#role === 'follower') {
+    if (this.#nowMs - this.#electionAtMs > this.#electionTimeout.ms && this.#role === 'follower') {
       this.#setElectionTimer();
       return;
     }
@@ -1079,10 +1034,10 @@ export class Raft {
     }
     if (this.#nowMs < this.#heartbeatAtMs) return;
     this.#adaptTimeout();
-    this.#heartbeatAtMs = this.#nowMs + this.#electionTimeoutMs / HEARTBEATS_PER_TIMEOUT;
-    this.#quorumAtMs = Math.min(this.#quorumAtMs, this.#nowMs + this.#electionTimeoutMs);
+    this.#heartbeatAtMs = this.#nowMs + this.#electionTimeout.heartbeatMs;
+    this.#quorumAtMs = Math.min(this.#quorumAtMs, this.#nowMs + this.#electionTimeout.ms);
     for (const [id, progress] of this.#progress) {
-      const patientMs = Math.max(this.#electionTimeoutMs, ROUND_TRIPS_PER_TIMEOUT * progress.roundTrip.ms);
+      const patientMs = this.#electionTimeout.patienceMs(progress.roundTrip.ms);
       if (progress.isInFlight && progress.isOverdue(this.#nowMs, patientMs)) progress.giveUp(this.#nowMs);
       // An answer that was lost must not be the last: as long as it is not known to have everything, it is asked.
       const isIdle = !progress.isInFlight && progress.next > this.#log.lastIndex;
@@ -1096,7 +1051,7 @@ export class Raft {
     const voters = votersOf(this.#memberships.current);
     const heard = voters.filter((id) => id === this.#init.id || this.#progress.get(id)?.isActive);
     for (const progress of this.#progress.values()) progress.look();
-    this.#quorumAtMs = this.#nowMs + this.#electionTimeoutMs;
+    this.#quorumAtMs = this.#nowMs + this.#electionTimeout.ms;
     return heard.length >= quorumOf(voters.length);
   }
 }
