@@ -35,13 +35,14 @@ import type { EventView, RefusalView } from '../model/views.ts';
 import { type ChildStatus, sameCapacity } from '../uplink/child-session.ts';
 import { apply } from './apply.ts';
 import type { NewEvent, RequestAnswer } from './changes.ts';
-import { type Command, type Decision, decodeCommand, encodeCommand, type LoggedCommand } from './commands.ts';
+import { type Command, decodeCommand, encodeCommand, type LoggedCommand } from './commands.ts';
 import type { Hash } from './decision-chain.ts';
 import { desiredSince } from './desired.ts';
 import { Observed } from './observed.ts';
 import { ParentEnd } from './parent-end.ts';
-import { type Found, Placer, type PlaceWish } from './placer.ts';
-import { reconcileService, UNSEEN_LOST_AFTER_MS, unseenAfterTakeoverMs } from './reconcile.ts';
+import { Placer } from './placer.ts';
+import { UNSEEN_LOST_AFTER_MS, unseenAfterTakeoverMs } from './reconcile.ts';
+import { type RoundContext, Rounds } from './rounds.ts';
 import { OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
 import { isSilent, type ViewContext } from './views.ts';
@@ -114,6 +115,7 @@ export class Orchestrator {
   #state: OrchestratorState;
   #observed = this.#newObserved();
   #placer: Placer;
+  #rounds: Rounds;
   #leadership: Leadership = { leads: false, term: 0, leader: null };
   /** The log has been read: what comes from it from now on happens now. */
   #isReady = false;
@@ -136,12 +138,6 @@ export class Orchestrator {
   #isHeldBack = false;
   #tickets = new Map<number, number>();
   #upstreamProposals = new Set<number>();
-  #dirty = new Set<string>();
-  /** Services with an instance that found no place. */
-  readonly #waiting = new Set<string>();
-  #capacityGrew = false;
-  readonly #refusals = new Map<string, readonly RefusalView[]>();
-  readonly #refusalTexts = new WeakMap<readonly RefusalView[], string>();
   /** Children whose heartbeat is overdue. */
   readonly #late = new Set<string>();
   /** On demand: replicas that there is a connection with. */
@@ -161,6 +157,7 @@ export class Orchestrator {
     this.#state = new OrchestratorState(init.hash);
     this.#parent = new ParentEnd({ software: init.software, self: init.replica?.name ?? null, isOnDemand: this.#isOnDemand });
     this.#placer = new Placer(this.#state, this.#observed, init);
+    this.#rounds = new Rounds(this.#state, this.#observed, this.#placer);
   }
 
   get state(): OrchestratorState {
@@ -221,7 +218,7 @@ export class Orchestrator {
   }
 
   viewContext(nowMs: number): ViewContext {
-    return { state: this.#state, observed: this.#observed, refusals: this.#refusals, nowMs };
+    return { state: this.#state, observed: this.#observed, refusals: this.#rounds.refusals, nowMs };
   }
 
   /** What every machine lacks that this would need even with nothing else on it; empty when some machine could run it. */
@@ -318,12 +315,18 @@ export class Orchestrator {
     for (const [child, link] of this.#observed.links)
       if (link.session !== null && link.via === null) this.#effects.push({ type: 'disconnectChild', child });
     this.#state = OrchestratorState.fromJSON(JSON.parse(snapshot), this.#init.hash);
-    this.#observed = this.#newObserved();
-    this.#placer = new Placer(this.#state, this.#observed, this.#init);
+    this.#observeAnew();
     this.#index = this.#snapshotIndex = index;
     this.#snapshotLength = snapshot.length;
     this.#lengthSinceSnapshot = 0;
     if (this.#isReady && this.#isOnDemand) this.#beginToObserve();
+  }
+
+  #observeAnew(): void {
+    this.#observed = this.#newObserved();
+    this.#placer = new Placer(this.#state, this.#observed, this.#init);
+    this.#rounds = new Rounds(this.#state, this.#observed, this.#placer);
+    this.#late.clear();
   }
 
   #newObserved(): Observed {
@@ -348,13 +351,13 @@ export class Orchestrator {
     this.#parent.leadershipChanged(leadership, this.#nowMs);
     if (this.#isOnDemand) {
       this.#isWanting = false;
-      for (const key of this.#waiting) this.#dirty.add(key);
+      this.#rounds.touchWaiting();
       if (this.#startedAtMs === 0) this.#beginToObserve();
-    } else if (led && !leadership.leads) this.#forgetObserved(); // I5; the driver ends the links
+    } else if (led && !leadership.leads) this.#observeAnew(); // I5; the driver ends the links
     if (led || !leadership.leads) return;
     if (this.#isOnDemand) this.#takeOver(leadership.votes ?? []);
     else {
-      this.#forgetObserved();
+      this.#observeAnew();
       this.#beginToObserve();
     }
     this.#unseenLostAfterMs = this.#hasFollowed ? unseenAfterTakeoverMs(this.#state.members.size) : UNSEEN_LOST_AFTER_MS;
@@ -395,14 +398,14 @@ export class Orchestrator {
     for (const peer of this.#peers) if (!peers.has(peer)) this.#lastGoneAtMs = this.#nowMs;
     this.#peers = peers;
     this.#placer.touchAll(this.#nowMs);
-    this.#capacityGrew = true; // children of whoever is back count again
+    this.#rounds.roomGrew(); // children of whoever is back count again
   }
 
   #peerTold(peer: string, report: PeerReport): void {
     const isNews = this.#observed.peerTold(peer, report, this.#nowMs, (name) => this.#state.members.has(name));
     if (!isNews) return;
     this.#placer.touchAll(this.#nowMs);
-    this.#capacityGrew = true;
+    this.#rounds.roomGrew();
     for (const { name } of report.children) {
       if (!this.#state.members.has(name)) continue;
       this.#changed('child', name);
@@ -411,15 +414,6 @@ export class Orchestrator {
         this.#changed('instance', instance.id);
       }
     }
-  }
-
-  #forgetObserved(): void {
-    this.#observed = this.#newObserved();
-    this.#placer = new Placer(this.#state, this.#observed, this.#init);
-    this.#late.clear();
-    this.#dirty.clear();
-    this.#waiting.clear();
-    this.#refusals.clear();
   }
 
   #entryCommitted(index: number, data: string, proposal: number | undefined): void {
@@ -434,19 +428,18 @@ export class Orchestrator {
     else if (logged.command.type === 'recovered') for (const event of applied.events) this.#happened(event, logged.atMs);
     for (const id of applied.removedInstances) {
       this.#observed.forgetInstance(id);
-      this.#refusals.delete(id);
+      this.#rounds.forgetInstance(id);
       this.#changed('instance', id);
     }
     for (const key of applied.removedServices) {
-      this.#dirty.delete(key);
-      this.#waiting.delete(key);
+      this.#rounds.forgetService(key);
       this.#upward.touch(key);
       this.#changed('service', key);
     }
     for (const key of applied.touched) this.#touch(key);
     for (const id of applied.touchedInstances) this.#changed('instance', id);
     for (const child of applied.told) this.#tell(child);
-    if (applied.roomGrew) this.#capacityGrew = true;
+    if (applied.roomGrew) this.#rounds.roomGrew();
     if (applied.groupChanged) this.#groupChanged();
     for (const child of applied.changedMembers) {
       this.#watch(child);
@@ -474,14 +467,14 @@ export class Orchestrator {
     if (ticket === undefined) return;
     this.#tickets.delete(proposal);
     this.#effects.push({ type: 'answer', ticket, answer: must(answer, 'answer of a request') });
-    this.#capacityGrew = true; // a request may have changed who can take work (uncordon, join)
+    this.#rounds.roomGrew(); // a request may have changed who can take work (uncordon, join)
   }
 
   #proposalDropped(proposal: number, reason: string): void {
     if (proposal === this.#deciding?.proposal) {
       this.#deciding = null;
       this.#isHeldBack = true;
-      for (const key of this.#state.services.keys()) this.#dirty.add(key);
+      this.#rounds.touchAll();
     }
     if (this.#upstreamProposals.delete(proposal)) this.#effects.push({ type: 'restartUplink', reason });
     const ticket = this.#tickets.get(proposal);
@@ -495,7 +488,7 @@ export class Orchestrator {
   }
 
   #touch(key: string): void {
-    this.#dirty.add(key);
+    this.#rounds.touch(key);
     this.#upward.touch(key);
     this.#upward.capacityChanged();
     this.#changed('service', key);
@@ -578,7 +571,7 @@ export class Orchestrator {
         this.#changed('instance', instance.id);
       }
       this.#observed.roomChanged(child, this.#nowMs);
-      this.#capacityGrew = true;
+      this.#rounds.roomGrew();
       this.#upward.capacityChanged();
       this.#upward.touchAll(this.#state);
       this.#happened({ level: 'info', subject: `${member.record.kind}/${child}`, message: 'connected' });
@@ -600,7 +593,7 @@ export class Orchestrator {
     }
     if (link.version > known.version) {
       this.#placer.touch(child);
-      this.#capacityGrew = true; // what it was given and could not take up is not held against it any more
+      this.#rounds.roomGrew(); // what it was given and could not take up is not held against it any more
     }
     // What it never had a trace of, it reports no end of: that it has taken up the wish is all there is to hear.
     if (link.version > known.version)
@@ -608,7 +601,7 @@ export class Orchestrator {
         if (instance.since > known.version && instance.since <= link.version) this.#instanceHeardOf(instance.id);
     if (message.summary) {
       if (known.summary === null || !sameCapacity(known.summary, message.summary)) this.#observed.roomChanged(child, this.#nowMs);
-      this.#capacityGrew = true;
+      this.#rounds.roomGrew();
       this.#upward.capacityChanged();
       this.#changed('child', child);
     }
@@ -694,16 +687,12 @@ export class Orchestrator {
         this.#changed('child', child);
         this.#upward.capacityChanged();
       }
-      for (const instance of this.#state.instancesOn(child)) this.#dirty.add(instance.service);
+      for (const instance of this.#state.instancesOn(child)) this.#rounds.touch(instance.service);
     }
     this.#keepParent();
     if (this.#isWanting) this.#effects.push({ type: 'wantLeadership' }); // asked again: the first may have come to nothing
-    for (const instance of this.#state.moving) this.#dirty.add(instance.service);
-    for (const instance of this.#state.instancesAwaitingProof()) this.#dirty.add(instance.service);
-    for (const service of this.#state.services.values()) if (service.specs.size > 1) this.#dirty.add(service.key); // updating
-    if (this.#capacityGrew || this.#observed.refusalsExpired(this.#nowMs)) for (const key of this.#waiting) this.#dirty.add(key);
-    this.#capacityGrew = false;
-    if (!this.#settled() || this.#waiting.size > 0) this.#upward.touchAll(this.#state);
+    this.#rounds.timePassed(this.#nowMs);
+    if (!this.#settled() || this.#rounds.isAnyWaiting) this.#upward.touchAll(this.#state);
   }
 
   #settled(): boolean {
@@ -715,7 +704,7 @@ export class Orchestrator {
   /** I1: decides for all services concerned, in one entry. */
   #decide(): void {
     if (this.#deciding !== null || this.#isHeldBack) return;
-    const decisions = this.#nextDecisions();
+    const decisions = this.#rounds.next(this.#roundContext());
     if (decisions.length === 0) return;
     const command: Command = { type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions };
     this.#deciding = { proposal: this.#propose(command), logged: { atMs: this.#nowMs, command } };
@@ -726,78 +715,19 @@ export class Orchestrator {
    * gateway for it. What it decides then, it decides on what the votes bring.
    */
   #wantToDecide(): void {
-    if (this.#isWanting) return;
-    const touched = new Set(this.#dirty);
-    if (this.#nextDecisions().length === 0) return;
-    for (const key of touched) this.#dirty.add(key);
-    this.#wantLeadership();
+    if (!this.#isWanting && this.#rounds.isAnyDue(this.#roundContext())) this.#wantLeadership();
   }
 
-  #nextDecisions(): Decision[] {
-    if (this.#dirty.size === 0 || this.#state.epoch === '') return [];
-    let number = this.#state.nextNumber;
-    this.#placer.beginRound(this.#nowMs);
-    const decisions: Decision[] = [];
-    for (const key of this.#turns()) {
-      const decisionsMax = limits.decisionsPerRound - decisions.length;
-      if (decisionsMax <= 0) break; // the others' turn is when this round is committed
-      const service = this.#state.services.get(key);
-      if (!service) {
-        this.#dirty.delete(key);
-        continue;
-      }
-      this.#waiting.delete(key);
-      const steps = reconcileService(service, {
-        state: this.#state,
-        observed: this.#observed,
-        nowMs: this.#nowMs,
-        unseenLostAfterMs: this.#unseenLostAfterMs,
-        nextNumber: () => number++,
-        findPlace: (spec, wish) => this.#findPlace(key, spec, wish),
-        decisionsMax,
-      });
-      if (steps.length < decisionsMax) this.#dirty.delete(key); // else there may be more
-      for (const step of steps) decisions.push(step);
-    }
-    return decisions;
-  }
-
-  /** Who lacks most comes last, and of these who lacks least first: one is finished, with its ranking at hand, before the next. */
-  *#turns(): Iterable<string> {
-    const large: { readonly key: string; readonly missing: number }[] = [];
-    for (const key of this.#dirty) {
-      const missing = this.#state.missingOf(key);
-      if (missing < limits.decisionsPerRound) yield key;
-      else large.push({ key, missing });
-    }
-    for (const { key } of large.sort((a, b) => a.missing - b.missing)) yield key;
-  }
-
-  #findPlace(service: string, spec: ServiceSpec, wish: PlaceWish): Found | null {
-    const found = this.#placer.findPlace(spec, wish);
-    if (found.ok) {
-      this.#refusals.delete(wish.instance);
-      return found.value;
-    }
-    this.#waiting.add(service);
-    if (this.#sameRefusals(found.error, this.#refusals.get(wish.instance))) return null;
-    this.#refusals.set(wish.instance, found.error);
-    this.#changed('instance', wish.instance);
-    this.#changed('service', service);
-    this.#upward.touch(service);
-    return null;
-  }
-
-  /** Many instances share one list of reasons, which has an item for each child: its text is made once. */
-  #sameRefusals(a: readonly RefusalView[], b: readonly RefusalView[] | undefined): boolean {
-    if (a === b || b === undefined) return a === b;
-    return a.length === b.length && this.#textOf(a) === this.#textOf(b);
-  }
-
-  #textOf(refusals: readonly RefusalView[]): string {
-    const text = this.#refusalTexts.get(refusals) ?? JSON.stringify(refusals);
-    this.#refusalTexts.set(refusals, text);
-    return text;
+  #roundContext(): RoundContext {
+    return {
+      nowMs: this.#nowMs,
+      unseenLostAfterMs: this.#unseenLostAfterMs,
+      refused: (service, instance) => {
+        this.#changed('instance', instance);
+        this.#changed('service', service);
+        this.#upward.touch(service);
+      },
+    };
   }
 
   /** As records of decisions name it. */
