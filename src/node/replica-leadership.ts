@@ -68,9 +68,9 @@ export class ReplicaLeadership {
   }
 
   /** Whether this replica leads from here on, although no entry of its own is committed. `index`: the last one delivered. */
-  knowsAll(index: number, { lastIndex, membership }: RaftStatus, connected: ReadonlySet<ReplicaId>): boolean {
+  knowsAll(index: number, { ownTermIndex, membership }: RaftStatus, connected: ReadonlySet<ReplicaId>): boolean {
     const voters = votersOf(membership);
-    const isComplete = index >= lastIndex - 1 && voters.length > 1;
+    const isComplete = index >= ownTermIndex - 1 && voters.length > 1;
     const untold = voters.filter((voter) => connected.has(voter) && !this.#voters.has(voter));
     return this.#begin(isComplete && !(this.#isOnDemand && untold.length > 0));
   }

@@ -383,6 +383,14 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
     run: 'leadersStop',
     caught: /is voted out/,
   },
+  'waits for something to decide before it begins its term': {
+    rule: 'on demand: a leader begins its term soon, whether anybody has something to decide or not',
+    file: raft,
+    find: 'Math.min(tookMs, this.#electionTimeout.heartbeatMs)',
+    replace: 'Number.POSITIVE_INFINITY',
+    run: 'fallsSilent',
+    caught: /does not fall silent again/,
+  },
   'cuts into an election that is under way': {
     rule: 'on demand: only who is paused campaigns at once; the others wait for their timers',
     file: raft,

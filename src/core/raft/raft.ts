@@ -60,6 +60,8 @@ export interface RaftStatus {
   readonly peers: Membership;
   /** Grows with the memberships that are committed: who knows the later one knows who belongs. */
   readonly peersVersion: number;
+  /** Of the last term that this replica led: the index of its first entry, which a leader on demand may not have appended yet. */
+  readonly ownTermIndex: number;
   /** On the leader: the last index that each other replica is known to have. */
   readonly matched: ReadonlyMap<ReplicaId, number>;
   /** Others that do not answer, as far as this replica asks them: as the leader, or while it looks for votes. */
@@ -115,6 +117,8 @@ export class Raft {
   #heartbeatAtMs = 0;
   #quorumAtMs = 0;
   #ownTermIndex = 0;
+  /** On demand: when a new leader begins its term at the latest; null once it has. */
+  #beginsAtMs: number | null = null;
   #busyAtMs = 0;
   #transfer: { readonly to: ReplicaId; readonly deadlineMs: number; isTold: boolean } | null = null;
   /** A snapshot that is coming in, and the next piece of it. */
@@ -152,6 +156,7 @@ export class Raft {
       membership: this.#memberships.current,
       peers: this.#peers,
       peersVersion: this.#peersVersion,
+      ownTermIndex: this.#ownTermIndex,
       matched: new Map([...this.#progress].map(([id, { match }]) => [id, match])),
       silent: this.#hearing.silent(this.#spokenTo, this.#nowMs, this.#electionTimeout.silentMs),
     };
@@ -169,7 +174,8 @@ export class Raft {
   /** When `timePassed` is wanted next; null: not before something else happens. */
   get wakeAtMs(): number | null {
     if (this.#role === 'leader') {
-      const times = [this.#heartbeatAtMs, this.#quorumAtMs, this.#transfer?.deadlineMs ?? Number.POSITIVE_INFINITY];
+      const never = Number.POSITIVE_INFINITY;
+      const times = [this.#heartbeatAtMs, this.#quorumAtMs, this.#transfer?.deadlineMs ?? never, this.#beginsAtMs ?? never];
       const isAlone = this.#progress.size === 0;
       return isAlone ? null : Math.min(...times);
     }
@@ -578,6 +584,19 @@ export class Raft {
     this.#busyAtMs = this.#nowMs;
     this.#tellLeader(votes);
     this.#ownTermIndex = this.#log.lastIndex + 1;
+    const tookMs = this.#nowMs - this.#campaignsAtMs.real;
+    const restMs = this.#init.leadership === 'standing' ? 0 : Math.min(tookMs, this.#electionTimeout.heartbeatMs);
+    this.#beginsAtMs = this.#nowMs + restMs;
+  }
+
+  /**
+   * With the first entry of its own term a leader commits what earlier terms have left (F3). On demand it waits for the rest
+   * of the votes first, as long again as the quorum took, or until something is decided: that goes with it then, in one
+   * message and one sync of each.
+   */
+  #beginTerm(): void {
+    if (this.#beginsAtMs === null) return;
+    this.#beginsAtMs = null;
     this.#append([{ index: this.#ownTermIndex, term: this.#hard.term, kind: 'blank', data: NOTHING }]);
   }
 
@@ -610,6 +629,7 @@ export class Raft {
   }
 
   #proposeEntry(proposal: number, kind: RaftEntry['kind'], data: Uint8Array): void {
+    this.#beginTerm();
     const index = this.#log.lastIndex + 1;
     const earlier = this.#proposals.add(index, { term: this.#hard.term, number: proposal, bytes: data.length });
     // Overwritten here, and nothing yet committed in its place: another replica may still hold it.
@@ -647,6 +667,8 @@ export class Raft {
 
   /** After every input of a leader: commits what a quorum has, and sends what there is to send. */
   #lead(): void {
+    if (this.#beginsAtMs !== null && (this.#nowMs >= this.#beginsAtMs || this.#progress.size === 0 || this.#reads.isBusy))
+      this.#beginTerm();
     this.#advanceCommit();
     if (this.#stepsDown()) return;
     if (this.#progress.size === 0) {
@@ -711,7 +733,7 @@ export class Raft {
         return;
       }
       const entries = this.#log.slice(progress.next, limits.logBatchEntries, limits.logBatchBytes);
-      this.#sendAppend(to, { previousIndex, previousTerm, entries, pause: false });
+      this.#sendAppend(to, progress, { previousIndex, previousTerm, entries, pause: false });
       progress.sent(
         previousIndex + entries.length,
         entries.reduce((sum, { data }) => sum + data.length, 0),
@@ -721,6 +743,7 @@ export class Raft {
 
   #sendAppend(
     to: ReplicaId,
+    progress: Progress,
     {
       previousIndex,
       previousTerm,
@@ -728,6 +751,7 @@ export class Raft {
       pause,
     }: Pick<Message<'append'>, 'previousIndex' | 'previousTerm' | 'entries' | 'pause'>,
   ): void {
+    progress.commitTold = Math.max(progress.commitTold, Math.min(this.#commit, previousIndex + entries.length));
     this.#send(to, {
       type: 'append',
       term: this.#hard.term,
@@ -744,10 +768,10 @@ export class Raft {
 
   /** From where the logs are known to agree, so that it never fails. */
   #heartbeat(to: ReplicaId, progress: Progress, pause: boolean): void {
-    progress.commitTold = Math.max(progress.commitTold, Math.min(this.#commit, progress.match));
     const previousTerm = this.#log.termAt(progress.match);
-    if (previousTerm !== null) this.#sendAppend(to, { previousIndex: progress.match, previousTerm, entries: [], pause });
-    else this.#sendAppend(to, { previousIndex: 0, previousTerm: 0, entries: [], pause });
+    if (previousTerm !== null)
+      this.#sendAppend(to, progress, { previousIndex: progress.match, previousTerm, entries: [], pause });
+    else this.#sendAppend(to, progress, { previousIndex: 0, previousTerm: 0, entries: [], pause });
   }
 
   #beginSnapshot(to: ReplicaId, progress: Progress): void {
@@ -854,7 +878,8 @@ export class Raft {
   #pauseWhenQuiet(): void {
     if (this.#init.leadership !== 'on-demand' || this.#nowMs - this.#busyAtMs < this.#init.quietMs) return;
     const last = this.#log.lastIndex;
-    if (this.#commit < last || this.#durable < last || this.#transfer !== null || this.#reads.isBusy) return;
+    if (this.#beginsAtMs !== null || this.#commit < last || this.#durable < last || this.#transfer !== null || this.#reads.isBusy)
+      return;
     for (const { isThere, match } of this.#progress.values()) if (isThere && match < last) return;
     for (const [id, progress] of this.#progress) this.#heartbeat(id, progress, true);
     this.#leftBehind = new Set([...this.#progress].filter(([, { match }]) => match < last).map(([id]) => id));

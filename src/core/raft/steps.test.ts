@@ -1,7 +1,7 @@
 /** What one replica does with one message that came too late. */
 import { expect, it } from 'vitest';
 import { Prng } from '../base/prng.ts';
-import type { RaftInit, RaftInput } from './contract.ts';
+import type { RaftEffect, RaftInit, RaftInput } from './contract.ts';
 import { encodeMembership, type Replica } from './membership.ts';
 import type { RaftEntry, RaftMessage } from './messages.ts';
 import { Raft } from './raft.ts';
@@ -119,4 +119,50 @@ it('does not want to be woken for an election that it may not call, when a snaps
     expect(raft.wakeAtMs ?? Number.POSITIVE_INFINITY).toBeGreaterThan(now());
   }
   expect(raft.status.role).toBe('follower');
+});
+
+/** Replica b, elected on demand by its own vote and that of a; c has not answered. */
+function elected() {
+  const replica = follower('on-demand', 5);
+  replica.received({ ...APPEND, term: 1, previousIndex: 5, entries: [], pause: true });
+  replica.step({ type: 'leadershipWanted' });
+  replica.step({ type: 'persisted', write: 1 });
+  const vote = { type: 'vote', term: 2, pre: false, granted: true, leader: null, attachment: null } as const;
+  const effects = replica.received(vote);
+  expect(replica.raft.status.role).toBe('leader');
+  return { ...replica, effects };
+}
+
+function entriesIn(effects: readonly RaftEffect[]): Readonly<Record<string, readonly string[]>> {
+  const kinds = (entries: readonly RaftEntry[]) => entries.map(({ kind }) => kind);
+  return Object.fromEntries(
+    effects.flatMap((effect) => {
+      if (effect.type === 'persist') return [['disk', kinds(effect.entries)]];
+      return effect.type === 'send' && effect.message.type === 'append' ? [[effect.to, kinds(effect.message.entries)]] : [];
+    }),
+  );
+}
+
+it('on demand begins its term with what is decided: one message to each, and one sync', () => {
+  const { effects, step } = elected();
+  expect(entriesIn(effects)).toEqual({});
+  const decided = step({ type: 'proposed', proposals: [{ proposal: 7, data: Uint8Array.of(1) }] });
+  expect(entriesIn(decided)).toEqual({ disk: ['blank', 'data'], a: ['blank', 'data'], c: ['blank', 'data'] });
+});
+
+it('on demand begins its term without the rest of the votes when they take as long again as the quorum did', () => {
+  const { raft, step, now } = elected();
+  const wakeAtMs = raft.wakeAtMs ?? 0;
+  expect(wakeAtMs - now()).toBe(20); // asked at 30 ms, elected at 50
+  expect(entriesIn(step({ type: 'timePassed' }))).toEqual({});
+  expect(entriesIn(step({ type: 'timePassed' }))).toEqual({ disk: ['blank'], a: ['blank'], c: ['blank'] });
+});
+
+it('on demand tells what is committed once, and not what it said with the entries', () => {
+  const { step, received } = elected();
+  step({ type: 'proposed', proposals: [{ proposal: 7, data: Uint8Array.of(1) }] });
+  const agreed = { type: 'appended', term: 2, success: true, previousIndex: 5, index: 7, hintTerm: 2, round: 0 } as const;
+  // All of the earlier term is committed; of this one nothing is, before a quorum has it on its disks.
+  expect(entriesIn(received({ ...agreed, sentAtMs: 0 }))).toEqual({});
+  expect(entriesIn(step({ type: 'persisted', write: 2 }))).toEqual({ a: [] });
 });
