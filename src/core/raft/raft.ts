@@ -751,7 +751,9 @@ export class Raft {
       pause,
     }: Pick<Message<'append'>, 'previousIndex' | 'previousTerm' | 'entries' | 'pause'>,
   ): void {
-    progress.commitTold = Math.max(progress.commitTold, Math.min(this.#commit, previousIndex + entries.length));
+    // One that lacks what is gone from the log here is asked from the beginning, and told once all the same.
+    const known = Math.max(progress.match, previousIndex + entries.length);
+    progress.commitTold = Math.max(progress.commitTold, Math.min(this.#commit, known));
     this.#send(to, {
       type: 'append',
       term: this.#hard.term,

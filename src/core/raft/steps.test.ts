@@ -5,6 +5,7 @@ import type { RaftEffect, RaftInit, RaftInput } from './contract.ts';
 import { encodeMembership, type Replica } from './membership.ts';
 import type { RaftEntry, RaftMessage } from './messages.ts';
 import { Raft } from './raft.ts';
+import { withLimits } from './testing/small-limits.ts';
 
 const MEMBERSHIP: readonly Replica[] = ['a', 'b', 'c'].map((id) => ({
   id,
@@ -165,4 +166,31 @@ it('on demand tells what is committed once, and not what it said with the entrie
   // All of the earlier term is committed; of this one nothing is, before a quorum has it on its disks.
   expect(entriesIn(received({ ...agreed, sentAtMs: 0 }))).toEqual({});
   expect(entriesIn(step({ type: 'persisted', write: 2 }))).toEqual({ a: [] });
+});
+
+it('on demand tells one that agrees late, to what is gone from the log here, once and not with every step', () => {
+  withLimits({ logTailEntries: 0, raftMessagesInFlight: 1 }, () => {
+    const { raft, step, received } = elected();
+    const agrees = (from: string, index: number) => {
+      const agreed = {
+        type: 'appended',
+        term: 2,
+        success: true,
+        previousIndex: index - 1,
+        index,
+        hintTerm: 2,
+        round: 0,
+      } as const;
+      return step({ type: 'messageReceived', from, message: { ...agreed, sentAtMs: 0 } });
+    };
+    for (let at = 0; at < 3; at += 1) {
+      step({ type: 'proposed', proposals: [{ proposal: at, data: Uint8Array.of(at) }] });
+      agrees('a', raft.status.lastIndex);
+      step({ type: 'persisted', write: 2 + at });
+    }
+    expect(raft.status).toMatchObject({ commit: 9, lastIndex: 9 });
+    step({ type: 'snapshotTaken', head: { index: 9, term: 2, membership: MEMBERSHIP, bytes: 1 } });
+    expect(entriesIn(agrees('c', 7))).toEqual({ c: [] });
+    expect(entriesIn(received({ type: 'readAnswer', term: 2, read: 1, index: null }))).toEqual({});
+  });
 });
