@@ -386,7 +386,7 @@ export const BROKEN_RAFTS: Readonly<Record<string, BrokenRaft>> = {
   'waits for something to decide before it begins its term': {
     rule: 'on demand: a leader begins its term soon, whether anybody has something to decide or not',
     file: raft,
-    find: 'Math.min(tookMs, this.#electionTimeout.heartbeatMs)',
+    find: 'this.#electionTimeout.firstSilenceMs(tookMs)',
     replace: 'Number.POSITIVE_INFINITY',
     run: 'fallsSilent',
     caught: /does not fall silent again/,

@@ -55,6 +55,14 @@ export class ElectionTimeout {
     return Math.max(this.#ms, ROUND_TRIPS * roundTripMs);
   }
 
+  /**
+   * How long a leader that was elected within `tookMs` may say nothing yet: as long again as that. But those who voted for it
+   * have waited since, and nobody has told them to wait for longer than the shortest timeout.
+   */
+  firstSilenceMs(tookMs: number): number {
+    return Math.max(0, Math.min(tookMs, this.#leastMs / HEARTBEATS, this.#leastMs - 2 * tookMs));
+  }
+
   /** By the leader's word. */
   set(ms: number, nowMs: number): void {
     this.#ms = Math.round(this.#within(ms));

@@ -1,8 +1,10 @@
 /** Raft under misfortune: every invariant after every step, over many seeds; then it has to come to rest. */
 import { describe, expect, it } from 'vitest';
+import { pick } from '../base/prng.ts';
 import { CALM, Cluster } from './testing/cluster.ts';
 import { DEEDS, EVENTS, FAULTS } from './testing/faults.ts';
 import { idleHour } from './testing/idle-hours.ts';
+import type { Member } from './testing/member.ts';
 import { type RunName, runs } from './testing/runs.ts';
 
 const SEEDS: Readonly<Record<RunName, number>> = {
@@ -108,6 +110,29 @@ it.each(['its leader', 'a follower'])(
     const others = ids.filter((id) => id !== left);
     for (const other of others) cluster.stop(other, 60_000, false);
     expect(cluster.runUntil(() => cluster.member(left).raft?.status.silent.size === others.length, SILENT_WITHIN_MS)).toBe(true);
+  },
+);
+
+it.each([3, 5])(
+  'on demand none of %i voters with slow disks elects another while the first waits for the rest of the votes',
+  (voters) => {
+    const cluster = new Cluster({ ...CALM, seed: 1, leadership: 'on-demand', voters });
+    const members = [...cluster.members.values()];
+    for (const member of members) member.syncMs = 70;
+    const wake = (member: Member) => cluster.step(member, { type: 'leadershipWanted' });
+    const isPaused = () => members.every(({ status }) => status?.isPaused);
+    for (let round = 0; round < 10; round += 1) {
+      // A leader that stays for minutes makes the group impatient again.
+      for (let times = 0; times < 600; times += 1) {
+        wake(cluster.leader() ?? pick(cluster.random, members));
+        cluster.run(300);
+      }
+      expect(cluster.runUntil(isPaused, 20_000)).toBe(true);
+      const { elections } = cluster.invariants;
+      wake(pick(cluster.random, members));
+      expect(cluster.runUntil(isPaused, 20_000)).toBe(true);
+      expect(cluster.invariants.elections - elections).toBe(1);
+    }
   },
 );
 

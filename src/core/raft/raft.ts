@@ -585,7 +585,7 @@ export class Raft {
     this.#tellLeader(votes);
     this.#ownTermIndex = this.#log.lastIndex + 1;
     const tookMs = this.#nowMs - this.#campaignsAtMs.real;
-    const restMs = this.#init.leadership === 'standing' ? 0 : Math.min(tookMs, this.#electionTimeout.heartbeatMs);
+    const restMs = this.#init.leadership === 'standing' ? 0 : this.#electionTimeout.firstSilenceMs(tookMs);
     this.#beginsAtMs = this.#nowMs + restMs;
   }
 
