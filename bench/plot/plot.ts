@@ -137,7 +137,7 @@ export function barPlot(plot: BarPlot): string {
         class: 'level',
         'stroke-dasharray': DASHES,
       }),
-      text(MARGIN.left + 4, y.at(level.value) - 4, level.text, { class: 'small' }),
+      text(WIDTH - MARGIN.right, y.at(level.value) - 4, level.text, { class: 'small', 'text-anchor': 'end' }),
     ]),
     text((MARGIN.left + WIDTH - MARGIN.right) / 2, HEIGHT - 10, plot.note, { class: 'small faint', 'text-anchor': 'middle' }),
   ]);
