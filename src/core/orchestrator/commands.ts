@@ -87,6 +87,7 @@ type WrittenDecide = Omit<Decide, 'decisions'> & {
 
 export function encodeCommand(logged: LoggedCommand): string {
   if (logged.command.type !== 'decide') return JSON.stringify(logged);
+  // A ranking shows the same object for as long as nothing about the candidate changes (`seenOf`).
   const places = new Map<SeenCandidate, number>();
   const placeOf = (candidate: SeenCandidate): number => {
     const place = places.get(candidate) ?? places.size;

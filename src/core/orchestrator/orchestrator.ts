@@ -42,7 +42,7 @@ import { Observed } from './observed.ts';
 import { ParentEnd } from './parent-end.ts';
 import { Placer } from './placer.ts';
 import { UNSEEN_LOST_AFTER_MS, unseenAfterTakeoverMs } from './reconcile.ts';
-import { type RoundContext, Rounds } from './rounds.ts';
+import { Rounds } from './rounds.ts';
 import { OrchestratorState } from './state.ts';
 import { UpwardStatus } from './upward.ts';
 import { isSilent, type ViewContext } from './views.ts';
@@ -157,7 +157,7 @@ export class Orchestrator {
     this.#state = new OrchestratorState(init.hash);
     this.#parent = new ParentEnd({ software: init.software, self: init.replica?.name ?? null, isOnDemand: this.#isOnDemand });
     this.#placer = new Placer(this.#state, this.#observed, init);
-    this.#rounds = new Rounds(this.#state, this.#observed, this.#placer);
+    this.#rounds = this.#newRounds();
   }
 
   get state(): OrchestratorState {
@@ -325,8 +325,16 @@ export class Orchestrator {
   #observeAnew(): void {
     this.#observed = this.#newObserved();
     this.#placer = new Placer(this.#state, this.#observed, this.#init);
-    this.#rounds = new Rounds(this.#state, this.#observed, this.#placer);
+    this.#rounds = this.#newRounds();
     this.#late.clear();
+  }
+
+  #newRounds(): Rounds {
+    return new Rounds(this.#state, this.#observed, this.#placer, (service, instance) => {
+      this.#changed('instance', instance);
+      this.#changed('service', service);
+      this.#upward.touch(service);
+    });
   }
 
   #newObserved(): Observed {
@@ -704,7 +712,7 @@ export class Orchestrator {
   /** I1: decides for all services concerned, in one entry. */
   #decide(): void {
     if (this.#deciding !== null || this.#isHeldBack) return;
-    const decisions = this.#rounds.next(this.#roundContext());
+    const decisions = this.#rounds.next(this.#nowMs, this.#unseenLostAfterMs);
     if (decisions.length === 0) return;
     const command: Command = { type: 'decide', by: this.#decider(), tip: this.#state.decisions.tip, decisions };
     this.#deciding = { proposal: this.#propose(command), logged: { atMs: this.#nowMs, command } };
@@ -715,19 +723,7 @@ export class Orchestrator {
    * gateway for it. What it decides then, it decides on what the votes bring.
    */
   #wantToDecide(): void {
-    if (!this.#isWanting && this.#rounds.isAnyDue(this.#roundContext())) this.#wantLeadership();
-  }
-
-  #roundContext(): RoundContext {
-    return {
-      nowMs: this.#nowMs,
-      unseenLostAfterMs: this.#unseenLostAfterMs,
-      refused: (service, instance) => {
-        this.#changed('instance', instance);
-        this.#changed('service', service);
-        this.#upward.touch(service);
-      },
-    };
+    if (!this.#isWanting && this.#rounds.isAnyDue(this.#nowMs, this.#unseenLostAfterMs)) this.#wantLeadership();
   }
 
   /** As records of decisions name it. */

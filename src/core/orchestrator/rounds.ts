@@ -12,18 +12,14 @@ import type { Found, Placer, PlaceWish } from './placer.ts';
 import { reconcileService } from './reconcile.ts';
 import type { OrchestratorState } from './state.ts';
 
-export interface RoundContext {
-  readonly nowMs: number;
-  /** How long a child may take to be heard for the first time. */
-  readonly unseenLostAfterMs: number;
-  /** Another reason than before why there is no place for an instance. */
-  readonly refused: (service: string, instance: string) => void;
-}
+/** There is another reason than before why an instance has no place. */
+export type Refused = (service: string, instance: string) => void;
 
 export class Rounds {
   readonly #state: OrchestratorState;
   readonly #observed: Observed;
   readonly #placer: Placer;
+  readonly #refused: Refused;
   /** Services to look at. */
   readonly #dirty = new Set<string>();
   /** Services with an instance that found no place. */
@@ -33,10 +29,11 @@ export class Rounds {
   readonly #refusals = new Map<string, readonly RefusalView[]>();
   readonly #refusalTexts = new WeakMap<readonly RefusalView[], string>();
 
-  constructor(state: OrchestratorState, observed: Observed, placer: Placer) {
+  constructor(state: OrchestratorState, observed: Observed, placer: Placer, refused: Refused) {
     this.#state = state;
     this.#observed = observed;
     this.#placer = placer;
+    this.#refused = refused;
   }
 
   get refusals(): ReadonlyMap<string, readonly RefusalView[]> {
@@ -82,7 +79,8 @@ export class Rounds {
     this.#hasRoomGrown = false;
   }
 
-  next({ nowMs, unseenLostAfterMs, refused }: RoundContext): Decision[] {
+  /** `unseenLostAfterMs`: how long a child may take to be heard for the first time. */
+  next(nowMs: number, unseenLostAfterMs: number): Decision[] {
     if (this.#dirty.size === 0 || this.#state.epoch === '') return [];
     let number = this.#state.nextNumber;
     this.#placer.beginRound(nowMs);
@@ -102,7 +100,7 @@ export class Rounds {
         nowMs,
         unseenLostAfterMs,
         nextNumber: () => number++,
-        findPlace: (spec, wish) => this.#findPlace(key, spec, wish, refused),
+        findPlace: (spec, wish) => this.#findPlace(key, spec, wish),
         decisionsMax,
       });
       if (steps.length < decisionsMax) this.#dirty.delete(key); // else there may be more
@@ -112,9 +110,9 @@ export class Rounds {
   }
 
   /** Whether the next round would decide anything; if so, it still can. */
-  isAnyDue(context: RoundContext): boolean {
+  isAnyDue(nowMs: number, unseenLostAfterMs: number): boolean {
     const touched = [...this.#dirty];
-    if (this.next(context).length === 0) return false;
+    if (this.next(nowMs, unseenLostAfterMs).length === 0) return false;
     for (const key of touched) this.#dirty.add(key);
     return true;
   }
@@ -130,7 +128,7 @@ export class Rounds {
     for (const { key } of large.sort((a, b) => a.missing - b.missing)) yield key;
   }
 
-  #findPlace(service: string, spec: ServiceSpec, wish: PlaceWish, refused: RoundContext['refused']): Found | null {
+  #findPlace(service: string, spec: ServiceSpec, wish: PlaceWish): Found | null {
     const found = this.#placer.findPlace(spec, wish);
     if (found.ok) {
       this.#refusals.delete(wish.instance);
@@ -139,7 +137,7 @@ export class Rounds {
     this.#waiting.add(service);
     if (this.#sameRefusals(found.error, this.#refusals.get(wish.instance))) return null;
     this.#refusals.set(wish.instance, found.error);
-    refused(service, wish.instance);
+    this.#refused(service, wish.instance);
     return null;
   }
 

@@ -3,6 +3,7 @@
  * tells all with its heartbeats: on one site a lost leader is missed in a fraction of a second, and over a poor link a
  * lost packet is not taken for a death.
  */
+import type { RaftInit } from './contract.ts';
 import { remembered } from './round-trip.ts';
 
 /** Shorter ones would take one lost packet for a death. */
@@ -17,7 +18,7 @@ export class ElectionTimeout {
   #ms: number;
   #setAtMs = 0;
 
-  constructor({ electionTimeoutMinMs, electionTimeoutMaxMs }: Record<'electionTimeoutMinMs' | 'electionTimeoutMaxMs', number>) {
+  constructor({ electionTimeoutMinMs, electionTimeoutMaxMs }: Pick<RaftInit, 'electionTimeoutMinMs' | 'electionTimeoutMaxMs'>) {
     this.#leastMs = this.#ms = electionTimeoutMinMs;
     this.#mostMs = electionTimeoutMaxMs;
   }

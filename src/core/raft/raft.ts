@@ -576,7 +576,7 @@ export class Raft {
     this.#transfer = null;
     this.#incoming = null;
     this.#progress.clear();
-    // A group that paused left everyone with all there is: what is to be decided follows the first entry without a round between.
+    // A group that paused left everyone with all there is: nobody need be asked before what is decided is sent.
     const isLikely = this.#init.leadership === 'on-demand' && this.#commit === this.#log.lastIndex;
     this.#followMembership(this.#log.lastIndex + 1, isLikely);
     this.#heartbeatAtMs = this.#nowMs + this.#electionTimeout.heartbeatMs;
